@@ -1,0 +1,19 @@
+import {
+  agentEnvironment,
+  configOrExit,
+  modelEnvironment,
+  probeEnvironment,
+  processEnvironment,
+  redisEnvironment,
+  storageEnvironment,
+} from "@flotilla/runtime";
+
+const schema = processEnvironment
+  .extend(redisEnvironment.shape)
+  .extend(agentEnvironment.shape)
+  .extend(probeEnvironment.shape)
+  .extend(modelEnvironment.shape)
+  .extend(storageEnvironment.shape);
+
+/** The configuration of an agent worker; exits 78 where it is refused. */
+export const config = configOrExit(schema, process.env);

@@ -1,0 +1,15 @@
+import {
+  apiEnvironment,
+  configOrExit,
+  processEnvironment,
+  redisEnvironment,
+  storageEnvironment,
+} from "@flotilla/runtime";
+
+const schema = processEnvironment
+  .extend(redisEnvironment.shape)
+  .extend(storageEnvironment.shape)
+  .extend(apiEnvironment.shape);
+
+/** The configuration of an API; exits 78 where it is refused. */
+export const config = configOrExit(schema, process.env);

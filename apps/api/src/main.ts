@@ -1,0 +1,56 @@
+import {
+  admissionQueue,
+  agentQueue,
+  connect,
+  disconnect,
+  isConnected,
+  RedisKeyStore,
+  RedisStore,
+} from "@flotilla/fleet";
+import {
+  createFileBlobs,
+  createLogger,
+  createMetrics,
+  HealthService,
+  redisSettings,
+  runProcess,
+  type Service,
+} from "@flotilla/runtime";
+import { buildApp } from "./app.ts";
+import { config } from "./config.ts";
+import { HttpService } from "./http-service.ts";
+
+const logger = createLogger({ role: "api", level: config.LOG_LEVEL });
+const metrics = createMetrics();
+const blobs = createFileBlobs(config.FLOTILLA_DATA_DIR);
+const redis = redisSettings(config);
+
+const store = new RedisStore({ redis, blobs, idempotencyMs: config.FLOTILLA_IDEMPOTENCY_MS, logger });
+const keyConnection = connect(redis, "failFast", logger);
+const keyService: Service = {
+  start: () => isConnected(keyConnection),
+  stop: async () => disconnect(keyConnection),
+};
+const http = new HttpService({
+  app: buildApp({
+    store,
+    keys: new RedisKeyStore(keyConnection),
+    blobs,
+    logger,
+    ...(config.FLOTILLA_RATE_LIMIT !== undefined && { requestsPerMinute: config.FLOTILLA_RATE_LIMIT }),
+    queues: async () => {
+      const agents = await store.agents();
+      return [admissionQueue, ...agents.map(({ type }) => agentQueue(type))].map((name) => store.queues.open(name));
+    },
+  }),
+  host: config.HOST,
+  port: config.PORT,
+});
+const health = new HealthService({ host: config.HOST, port: config.METRICS_PORT, metrics });
+
+await runProcess({
+  role: "api",
+  services: [health, store, keyService, http],
+  logger,
+  details: () => ({ url: http.url, metricsUrl: health.metricsUrl }),
+});

@@ -1,0 +1,222 @@
+import { setTimeout as sleep } from "node:timers/promises";
+import {
+  type AgentView,
+  type ArtifactView,
+  canonicalJson,
+  type EventBody,
+  type ListQuery,
+  StoreUnavailableError,
+  type SubmitOutcome,
+  type TaskView,
+  type WorkflowEvent,
+  type WorkflowRequest,
+  type WorkflowStatus,
+  type WorkflowStore,
+  type WorkflowView,
+} from "@flotilla/workflow";
+
+interface Kept {
+  tenant: string;
+  view: WorkflowView;
+  log: WorkflowEvent[];
+  ended: boolean;
+  tasks: Map<string, { task: TaskView; settled: boolean }>;
+  artifacts: ArtifactView[];
+}
+
+/** A `WorkflowStore` in memory for the tests of the HTTP layer: it keeps what it is told and runs nothing. */
+export class MemoryStore implements WorkflowStore {
+  /** Calls fail, as with Redis away. */
+  isAway = false;
+  /** Calls of `follow` that have not ended. */
+  following = 0;
+  readonly submitted: { tenant: string; request: WorkflowRequest }[] = [];
+  readonly registered: AgentView[] = [agent("probe"), agent("research")];
+  readonly #workflows = new Map<string, Kept>();
+  readonly #keys = new Map<string, { id: string; bodyHash: string }>();
+  #wake = Promise.withResolvers<void>();
+
+  async submit(
+    tenant: string,
+    request: WorkflowRequest,
+    idempotency?: { key: string; bodyHash: string },
+  ): Promise<SubmitOutcome> {
+    this.#reach();
+    const name = canonicalJson([tenant, idempotency?.key]);
+    const earlier = idempotency && this.#keys.get(name);
+    if (earlier) {
+      const { id, bodyHash } = earlier;
+      return bodyHash === idempotency.bodyHash ? { kind: "repeated", id, status: "queued" } : { kind: "conflict", id };
+    }
+    const id = `wf_0a_${String(this.#workflows.size).padStart(26, "0")}`;
+    if (idempotency) this.#keys.set(name, { id, bodyHash: idempotency.bodyHash });
+    this.submitted.push({ tenant, request });
+    this.#workflows.set(id, {
+      tenant,
+      view: view(id, request),
+      log: [],
+      ended: false,
+      tasks: new Map(),
+      artifacts: [],
+    });
+    this.append(id, { type: "workflow.submitted", data: { tenant, request } });
+    return { kind: "stored", id, status: "queued" };
+  }
+
+  async get(tenant: string, id: string): Promise<WorkflowView | undefined> {
+    return this.#find(tenant, id)?.view;
+  }
+
+  async list({ tenant, status, tag, limit, cursor }: ListQuery) {
+    this.#reach();
+    const start = cursor === undefined ? 0 : Number(/^p(\d+)$/.exec(cursor)?.[1] ?? Number.NaN);
+    if (Number.isNaN(start)) return undefined;
+    const matching = [...this.#workflows.values()]
+      .filter((kept) => kept.tenant === tenant)
+      .map((kept) => kept.view)
+      .filter((found) => status === undefined || found.status === status)
+      .filter((found) => tag === undefined || found.tags[tag.key] === tag.value)
+      .toReversed();
+    const workflows = matching
+      .slice(start, start + limit)
+      .map(({ id, status, priority, tags, createdAt, updatedAt }) => {
+        return { id, status, priority, tags, createdAt, updatedAt };
+      });
+    return start + limit < matching.length ? { workflows, cursor: `p${start + limit}` } : { workflows };
+  }
+
+  async task(tenant: string, id: string, taskId: string) {
+    return this.#find(tenant, id)?.tasks.get(taskId);
+  }
+
+  async artifacts(tenant: string, id: string): Promise<ArtifactView[] | undefined> {
+    return this.#find(tenant, id)?.artifacts;
+  }
+
+  async events(tenant: string, id: string, after: number, limit: number) {
+    const kept = this.#find(tenant, id);
+    if (!kept) return undefined;
+    const events = kept.log.slice(after, after + limit);
+    return { events, ended: kept.ended && after + events.length >= kept.log.length };
+  }
+
+  async follow(tenant: string, id: string, after: number, signal: AbortSignal) {
+    const kept = this.#find(tenant, id);
+    return kept && this.#follow(kept, after, signal);
+  }
+
+  async *#follow(kept: Kept, after: number, signal: AbortSignal): AsyncGenerator<WorkflowEvent[]> {
+    this.following++;
+    const aborted = new Promise<void>((resolve) => signal.addEventListener("abort", () => resolve(), { once: true }));
+    try {
+      for (let seen = after; !signal.aborted;) {
+        this.#reach();
+        const batch = kept.log.slice(seen);
+        seen = Math.max(seen, kept.log.length);
+        if (batch.length > 0) yield batch;
+        else if (kept.ended) return;
+        else await Promise.race([this.#wake.promise, aborted]);
+      }
+    } finally {
+      this.following--;
+    }
+  }
+
+  async cancel(tenant: string, id: string): Promise<WorkflowStatus | undefined> {
+    return this.#find(tenant, id)?.view.status;
+  }
+
+  async agents(): Promise<AgentView[]> {
+    this.#reach();
+    return this.registered;
+  }
+
+  async ping(): Promise<void> {
+    this.#reach();
+  }
+
+  /** Adds an event to the log and wakes who follows. */
+  append(id: string, body: EventBody): void {
+    const { log } = this.#kept(id);
+    log.push({ ...body, seq: log.length + 1, at: Date.UTC(2026, 0, 1) + log.length });
+    this.#notify();
+  }
+
+  /** Adds the last event. */
+  end(id: string): void {
+    this.#kept(id).ended = true;
+    this.append(id, { type: "workflow.completed", data: {} });
+  }
+
+  addTask(id: string, task: TaskView, settled: boolean): void {
+    this.#kept(id).tasks.set(task.id, { task, settled });
+  }
+
+  addArtifact(id: string, artifact: ArtifactView): void {
+    this.#kept(id).artifacts.push(artifact);
+  }
+
+  /** Makes the store unreachable, for those who follow too. */
+  goAway(): void {
+    this.isAway = true;
+    this.#notify();
+  }
+
+  #notify(): void {
+    this.#wake.resolve();
+    this.#wake = Promise.withResolvers<void>();
+  }
+
+  #find(tenant: string, id: string): Kept | undefined {
+    this.#reach();
+    const kept = this.#workflows.get(id);
+    return kept?.tenant === tenant ? kept : undefined;
+  }
+
+  #kept(id: string): Kept {
+    const kept = this.#workflows.get(id);
+    if (!kept) throw new Error(`no workflow ${id}`);
+    return kept;
+  }
+
+  #reach(): void {
+    if (this.isAway) throw new StoreUnavailableError({ cause: new Error("connect ECONNREFUSED {s0a}:wf:secret") });
+  }
+}
+
+/** Resolves once `condition` holds; the test's own time limit ends the wait. */
+export async function until(condition: () => boolean): Promise<void> {
+  while (!condition()) await sleep(5);
+}
+
+function agent(type: string): AgentView {
+  return {
+    type,
+    description: `does ${type}`,
+    input: {},
+    output: {},
+    tools: [],
+    permissions: { tools: [], mayPlan: false },
+    workers: 1,
+    backlog: 0,
+  };
+}
+
+function view(id: string, request: WorkflowRequest): WorkflowView {
+  const time = "2026-01-01T00:00:00.000Z";
+  return {
+    id,
+    status: "queued",
+    input: request.input,
+    plan: null,
+    phase: null,
+    tasks: [],
+    handoffs: [],
+    compensation: "none",
+    cost: { usd: 0, tokens: { input: 0, output: 0 } },
+    priority: request.priority ?? "normal",
+    tags: request.tags ?? {},
+    createdAt: time,
+    updatedAt: time,
+  };
+}

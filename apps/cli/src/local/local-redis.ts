@@ -1,0 +1,26 @@
+import { fileURLToPath } from "node:url";
+import { findRedis, type RedisChoice } from "@flotilla/redis";
+import { redisSettings } from "@flotilla/runtime";
+import type { CliConfig } from "../config.ts";
+
+/** Where fetched servers lie: beside the code, whatever the data folder is. */
+const fetchRoot = fileURLToPath(new URL("../../../../.flotilla", import.meta.url));
+
+/** The Redis to run on, as the environment and this machine have it. */
+export function chooseRedis(config: CliConfig, note: (line: string) => void): Promise<RedisChoice> {
+  return findRedis({
+    root: fetchRoot,
+    fetch: config.FLOTILLA_FETCH,
+    say: note,
+    production: config.NODE_ENV === "production",
+    ...(config.namesRedis && { redisUrl: namedRedisUrl(config) }),
+  });
+}
+
+/** `REDIS_URL`, or the address that the other variables make; TLS files have no place in it. */
+function namedRedisUrl(config: CliConfig): string {
+  if (config.REDIS_URL !== undefined) return config.REDIS_URL;
+  const { host, port, username = "", password, tls } = redisSettings(config);
+  const credentials = password === undefined ? "" : `${encodeURIComponent(username)}:${encodeURIComponent(password)}@`;
+  return `${tls ? "rediss" : "redis"}://${credentials}${host.includes(":") ? `[${host}]` : host}:${port}`;
+}

@@ -1,0 +1,6 @@
+import { configOrExit, processEnvironment, redisEnvironment, supervisorEnvironment } from "@flotilla/runtime";
+
+const schema = processEnvironment.extend(redisEnvironment.shape).extend(supervisorEnvironment.shape);
+
+/** The configuration of a supervisor; exits 78 where it is refused. */
+export const config = configOrExit(schema, process.env);

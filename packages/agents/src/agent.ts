@@ -1,0 +1,73 @@
+import type { Artifact, Json, PhaseRequest } from "@flotilla/workflow";
+import type { ToolSet } from "ai";
+import type { z } from "zod";
+
+/** What a model is asked to do. */
+export interface Generation<T> {
+  system: string;
+  prompt: string;
+  /** Named shape of the answer; the model answers text when there is none. */
+  answer?: { name: string; schema: z.ZodType<T> };
+  /** Those of the agent's own tools that are offered here; all of them unless given, none with `{}`. */
+  tools?: ToolSet;
+  /** Most model calls in the tool-calling loop; 16 by default. */
+  maxTurns?: number;
+}
+
+/** All that an agent may touch while it runs one task. */
+export interface AgentContext {
+  readonly tenant: string;
+  readonly workflowId: string;
+  readonly taskId: string;
+  readonly attempt: number;
+  readonly claim: number;
+  readonly epoch: number;
+  /** Aborted when the task is cancelled, superseded, timed out or handed back. */
+  readonly signal: AbortSignal;
+  /**
+   * Runs `fn` once and records its result; every later claim or attempt replays the record and does not run it.
+   * A replay with another `input` fails the task as `nondeterministic`. Steps of one name are numbered in the order of
+   * the calls, so steps that run at the same time want names of their own. The result is what JSON keeps of it.
+   */
+  step<T extends Json>(name: string, input: Json, fn: (signal: AbortSignal) => Promise<T>): Promise<T>;
+  /**
+   * The tool-calling loop: each model call and each tool call is a durable step. A tool that throws a `TaskError` of
+   * class `data` tells the model so; whatever else it throws fails the task as it would outside of a tool.
+   */
+  generate<T = string>(generation: Generation<T>): Promise<T>;
+  /**
+   * Keeps a file of the workflow, to be had at `GET /v1/workflows/:id/artifacts/<name>`. Durable once it resolves, and
+   * a durable step: what was written first under a name stands in every replay.
+   */
+  writeArtifact(name: string, content: string, contentType: string): Promise<Artifact>;
+  /** A word to whoever watches; costs one write. */
+  progress(message: string): Promise<void>;
+  /** Which model answers, as reports name it. */
+  readonly modelName: string;
+}
+
+/** One kind of agent: what it takes, what it gives, what it may use, and what it does. */
+export interface Agent<I = unknown, O = unknown> {
+  /** Names the queue `agent.<type>` too. */
+  type: string;
+  description: string;
+  input: z.ZodType<I>;
+  output: z.ZodType<O>;
+  /** The tools its models are offered; others cannot be called. May look at `ctx` only when a tool runs. */
+  tools?: (ctx: AgentContext) => ToolSet;
+  /** Whether its result may append phases to the plan. */
+  mayPlan?: boolean;
+  run(ctx: AgentContext, input: I): Promise<AgentResult<O>>;
+}
+
+/** What an agent gives back when its task is done. */
+export interface AgentResult<O> {
+  output: O;
+  /** Phases to run after the last one; only for agents that may plan. */
+  append?: PhaseRequest[];
+}
+
+/** Types an agent module without widening it. */
+export function defineAgent<I, O>(agent: Agent<I, O>): Agent<I, O> {
+  return agent;
+}

@@ -1,0 +1,83 @@
+import { Artifact, type BlobStore, type ClaimedTask, type Journal, TaskError } from "@flotilla/workflow";
+import type { Agent, AgentContext } from "./agent.ts";
+import { generate } from "./generate.ts";
+import type { Model } from "./models/model.ts";
+import { Steps } from "./steps.ts";
+
+/** Longest word to watchers; the rest is cut off. */
+const maxProgressLength = 1000;
+
+const artifactNamePattern = /^[A-Za-z0-9][A-Za-z0-9._-]{0,127}$/;
+
+// Names that agents give to steps hold no `#`, so the runtime's own keys cannot meet theirs.
+const stepNamePattern = /^[^#\p{Cc}]{1,200}$/u;
+const artifactKey = "#artifact/";
+
+/** One run of one task: its agent, the ports that it reaches the world through, and when to stop. */
+export interface Run {
+  task: ClaimedTask;
+  agent: Agent;
+  journal: Journal;
+  blobs: BlobStore;
+  model: Model;
+  signal: AbortSignal;
+}
+
+/** The context of a run, and the artifacts that the task has made, in this run or in those that it replays. */
+export function createContext(run: Run): { ctx: AgentContext; artifacts: () => Promise<Artifact[]> } {
+  const { task, agent, journal, blobs, model, signal } = run;
+  const steps = new Steps({ journal, blobs, signal, mayReplay: task.attempt > 1 || task.claim > 1 });
+  const written = new Map<string, Artifact>();
+  const { tenant, workflowId, taskId, attempt, claim, epoch } = task;
+
+  const ctx: AgentContext = {
+    tenant,
+    workflowId,
+    taskId,
+    attempt,
+    claim,
+    epoch,
+    signal,
+    modelName: model.name,
+
+    async step(name, input, fn) {
+      if (!stepNamePattern.test(name)) {
+        throw new TaskError({
+          class: "data",
+          code: "invalid-step-name",
+          message: "a step is named by 1 to 200 characters without #",
+        });
+      }
+      return steps.run(steps.keyFor(name), input, fn);
+    },
+
+    generate: (generation) => generate({ model, steps, signal, granted: () => agent.tools?.(ctx) ?? {} }, generation),
+
+    async writeArtifact(name, content, contentType) {
+      if (!artifactNamePattern.test(name)) {
+        throw new TaskError({
+          class: "data",
+          code: "invalid-artifact-name",
+          message: "an artifact is named by 1 to 128 of A-Z a-z 0-9 . _ - and does not begin with . _ -",
+        });
+      }
+      // A step of its own: written within a step that is replayed and so not run, it is still on record.
+      const artifact = await steps.run(steps.keyFor(artifactKey + name), { name, contentType }, async () => {
+        const { sha256, bytes } = await blobs.put(Buffer.from(content), signal);
+        return { name, contentType, bytes, sha256 };
+      });
+      written.set(name, artifact);
+      return artifact;
+    },
+
+    progress: (message) => journal.progress(message.slice(0, maxProgressLength)),
+  };
+
+  return {
+    ctx,
+    async artifacts() {
+      const replayed = (await steps.recorded(artifactKey)).map((record) => Artifact.parse(record));
+      return [...new Map([...replayed.map((artifact) => [artifact.name, artifact] as const), ...written]).values()];
+    },
+  };
+}

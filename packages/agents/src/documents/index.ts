@@ -1,0 +1,2 @@
+export { Documents, type DocumentSettings } from "./documents.ts";
+export { documentTools } from "./tools.ts";

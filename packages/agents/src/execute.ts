@@ -1,0 +1,95 @@
+import {
+  type Artifact,
+  type BlobStore,
+  ClaimLostError,
+  type Executor,
+  type Failure,
+  type Json,
+  PhaseRequest,
+  TaskError,
+  type TaskOutcome,
+} from "@flotilla/workflow";
+import type { Logger } from "@flotilla/runtime";
+import { z } from "zod";
+import type { Agent, AgentResult } from "./agent.ts";
+import { classify } from "./classify.ts";
+import { createContext } from "./context.ts";
+import type { Model } from "./models/model.ts";
+
+/** Largest output of a task, in bytes of JSON. */
+export const maxOutputBytes = 8 * 1024 * 1024;
+
+/** What an executor runs tasks with. */
+export interface ExecutorOptions {
+  agents: readonly Agent[];
+  blobs: BlobStore;
+  model: Model;
+  logger: Logger;
+}
+
+/**
+ * An executor of the tasks of `agents`. It checks what goes in and what comes out against the agent's schemas and turns
+ * whatever is thrown into an outcome; it throws only `ClaimLostError` and the reason of the signal.
+ */
+export function createExecutor({ agents, blobs, model, logger }: ExecutorOptions): Executor {
+  const byType = new Map(agents.map((agent) => [agent.type, agent]));
+
+  return async (task, journal, signal): Promise<TaskOutcome> => {
+    try {
+      signal.throwIfAborted();
+      const agent = byType.get(task.agent);
+      if (!agent) throw dataError("unknown-agent", `this worker has no agent of type ${task.agent}`);
+      const input = accept(agent.input, task.input, "invalid-input");
+      const { ctx, artifacts } = createContext({ task, agent, journal, blobs, model, signal });
+      const result = await agent.run(ctx, input);
+      return completed(agent, result, await artifacts());
+    } catch (error) {
+      if (error instanceof ClaimLostError) throw error;
+      if (signal.aborted) throw signal.reason;
+      const failure = classify(error);
+      const { workflowId, taskId, attempt, claim } = task;
+      logger.warn({ err: error, workflowId, taskId, attempt, claim, agentType: task.agent, failure }, "task failed");
+      return { kind: "failed", error: failure };
+    }
+  };
+}
+
+function completed(agent: Agent, result: AgentResult<unknown>, artifacts: Artifact[]): TaskOutcome {
+  const text = JSON.stringify(accept(agent.output, result.output, "invalid-output")) ?? "null";
+  const bytes = Buffer.byteLength(text);
+  if (bytes > maxOutputBytes) {
+    throw dataError("output-too-large", `the output has ${bytes} bytes, more than ${maxOutputBytes}`);
+  }
+  const append = result.append ?? [];
+  if (append.length > 0 && !agent.mayPlan) {
+    throw dataError("append-not-allowed", `agents of type ${agent.type} may not append phases`);
+  }
+  const phases = accept(z.array(PhaseRequest), append, "invalid-append");
+  // What JSON keeps is the output: it is what every later reader gets.
+  const output: Json = JSON.parse(text);
+  return {
+    kind: "completed",
+    output,
+    ...(artifacts.length > 0 && { artifacts }),
+    ...(phases.length > 0 && { append: phases }),
+  };
+}
+
+function accept<T>(
+  schema: z.ZodType<T>,
+  value: unknown,
+  code: "invalid-input" | "invalid-output" | "invalid-append",
+): T {
+  const parsed = schema.safeParse(value);
+  if (parsed.success) return parsed.data;
+  throw new TaskError(invalid(code, parsed.error), { cause: parsed.error });
+}
+
+function invalid(code: string, { issues }: z.ZodError): Failure {
+  const problems = issues.map(({ path, message }) => (path.length > 0 ? `${path.join(".")}: ${message}` : message));
+  return { class: "data", code, message: problems.join("; ") };
+}
+
+function dataError(code: string, message: string): TaskError {
+  return new TaskError({ class: "data", code, message });
+}

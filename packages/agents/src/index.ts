@@ -1,0 +1,10 @@
+export * from "./agent.ts";
+export { builtinAgents } from "./builtin/index.ts";
+export { classify } from "./classify.ts";
+export { describeAgent } from "./describe.ts";
+export type { DocumentSettings } from "./documents/index.ts";
+export { createExecutor, type ExecutorOptions } from "./execute.ts";
+export { AgentModuleError, loadAgents } from "./load-agents.ts";
+export { createModel, type LanguageModel, type Model, type ModelSettings } from "./models/model.ts";
+export { createProbe } from "./probe/probe.ts";
+export { TaskError } from "@flotilla/workflow";

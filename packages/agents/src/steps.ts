@@ -1,0 +1,130 @@
+import { createHash } from "node:crypto";
+import {
+  type BlobStore,
+  canonicalJson,
+  type Journal,
+  type JournalEntry,
+  type Json,
+  ShutdownError,
+  TaskError,
+} from "@flotilla/workflow";
+import { z } from "zod";
+
+/** Most steps that one run of a task may take, replayed ones included. */
+export const maxSteps = 10_000;
+
+/** Largest result, in bytes of JSON, that stands in the journal itself; larger ones are blobs. */
+export const maxInlineBytes = 32 * 1024;
+
+/** What stands in the journal for a result: the value, or the blob that holds its JSON. */
+const StepRecord = z.union([
+  z.strictObject({ value: z.custom<Json>((value) => value !== undefined) }),
+  z.strictObject({ blob: z.string(), bytes: z.int() }),
+]);
+
+/** What durable steps need: the journal of the claimed task, and a place for large results. */
+export interface StepsOptions {
+  journal: Journal;
+  blobs: BlobStore;
+  /** Whether an earlier claim or attempt may have recorded steps; if not, the journal is not even asked. */
+  mayReplay: boolean;
+  signal: AbortSignal;
+}
+
+/**
+ * The durable steps of one run of a task. A step that an earlier claim or attempt recorded is replayed; any other
+ * runs, and its result is on record before the caller sees it, so that a kill costs at most the steps in flight.
+ */
+export class Steps {
+  readonly #options: StepsOptions;
+  readonly #calls = new Map<string, number>();
+  #taken = 0;
+  #recorded: Promise<Map<string, JournalEntry>> | undefined;
+
+  constructor(options: StepsOptions) {
+    this.#options = options;
+  }
+
+  /** The key of the next step of that name. Call it in the order of the program, before anything is awaited. */
+  keyFor(name: string): string {
+    const call = (this.#calls.get(name) ?? 0) + 1;
+    this.#calls.set(name, call);
+    return call === 1 ? name : `${name}#${call}`;
+  }
+
+  /**
+   * Replays the result under `key`, or runs `fn` and records what it gives. The result is what JSON keeps of it, the
+   * first time as in a replay. Throws `TaskError` when the record was made with another input or when there are too
+   * many steps, the reason of the signal when it is aborted, and whatever `fn` or the journal throw.
+   */
+  async run<T extends Json>(key: string, input: Json, fn: (signal: AbortSignal) => Promise<T>): Promise<T> {
+    this.#taken += 1;
+    if (this.#taken > maxSteps) throw dataError("too-many-steps", `a task takes at most ${maxSteps} steps`);
+    const { signal, journal } = this.#options;
+    const inputHash = sha256(canonicalJson(input));
+
+    const known = (await this.#load()).get(key);
+    if (known) {
+      if (known.inputHash !== inputHash) {
+        throw dataError("nondeterministic", `step ${key} was recorded with another input than it is called with now`);
+      }
+      // The same step with the same input recorded it, so it has the type that `fn` gives.
+      return (await this.#read(known)) as T;
+    }
+
+    signal.throwIfAborted();
+    const text = JSON.stringify(await fn(signal)) ?? "null";
+    // A shutdown still keeps what has been paid for: the claim stands until the task is handed back.
+    if (signal.aborted && !(signal.reason instanceof ShutdownError)) throw signal.reason;
+    await journal.record({ key, inputHash, result: await this.#keep(text) });
+    // Parsed from what was recorded, so it has the type of what `fn` gave.
+    return JSON.parse(text) as T;
+  }
+
+  /**
+   * The results that earlier runs recorded under keys that begin with `prefix`. A run that has taken no step gets
+   * none and does not ask the journal, for what it did cannot rest on a step.
+   */
+  async recorded(prefix: string): Promise<Json[]> {
+    const entries = this.#recorded ? [...(await this.#recorded).values()] : [];
+    return Promise.all(entries.filter((entry) => entry.key.startsWith(prefix)).map((entry) => this.#read(entry)));
+  }
+
+  #load(): Promise<Map<string, JournalEntry>> {
+    this.#recorded ??= this.#options.mayReplay
+      ? this.#options.journal.load().then((entries) => new Map(entries.map((entry) => [entry.key, entry])))
+      : Promise.resolve(new Map());
+    return this.#recorded;
+  }
+
+  async #keep(text: string): Promise<Json> {
+    const bytes = Buffer.from(text);
+    if (bytes.length <= maxInlineBytes) return { value: JSON.parse(text) };
+    const blob = await this.#options.blobs.put(bytes);
+    return { blob: blob.sha256, bytes: blob.bytes };
+  }
+
+  async #read(entry: JournalEntry): Promise<Json> {
+    const record = StepRecord.parse(entry.result);
+    if ("value" in record) return record.value;
+    const content = await this.#options.blobs.get(record.blob, this.#options.signal);
+    if (!content) {
+      throw new TaskError({
+        class: "transient",
+        code: "blob-missing",
+        message: `the result of step ${entry.key} is not there`,
+      });
+    }
+    const chunks: Uint8Array[] = [];
+    for await (const chunk of content) chunks.push(chunk);
+    return JSON.parse(Buffer.concat(chunks).toString());
+  }
+}
+
+function sha256(text: string): string {
+  return createHash("sha256").update(text).digest("hex");
+}
+
+function dataError(code: string, message: string): TaskError {
+  return new TaskError({ class: "data", code, message });
+}

@@ -1,0 +1,102 @@
+import { createHash } from "node:crypto";
+import { createLogger } from "@flotilla/runtime";
+import {
+  type BlobStore,
+  ClaimLostError,
+  type ClaimedTask,
+  type Journal,
+  type JournalEntry,
+  type TaskOutcome,
+} from "@flotilla/workflow";
+import type { Agent } from "../src/agent.ts";
+import { createExecutor } from "../src/execute.ts";
+import { createModel, type Model } from "../src/models/model.ts";
+
+/** A journal in memory that outlives the runs of a task, counts what is asked of it, and can lose its claim. */
+class MemoryJournal implements Journal {
+  readonly entries: JournalEntry[] = [];
+  readonly messages: string[] = [];
+  loads = 0;
+  /** How many more records are taken before the claim is lost, as if the worker had died there. */
+  recordsLeft = Number.POSITIVE_INFINITY;
+
+  async load(): Promise<JournalEntry[]> {
+    this.loads += 1;
+    return structuredClone(this.entries);
+  }
+
+  async record(entry: JournalEntry): Promise<void> {
+    if (this.recordsLeft <= 0) throw new ClaimLostError("superseded");
+    this.recordsLeft -= 1;
+    this.entries.push(structuredClone(entry));
+  }
+
+  async progress(message: string): Promise<void> {
+    this.messages.push(message);
+  }
+
+  get keys(): string[] {
+    return this.entries.map((entry) => entry.key);
+  }
+}
+
+/** Blobs in memory. */
+export class MemoryBlobs implements BlobStore {
+  readonly held = new Map<string, Uint8Array>();
+
+  async put(content: Uint8Array | AsyncIterable<Uint8Array>): Promise<{ sha256: string; bytes: number }> {
+    const chunks: Uint8Array[] = [];
+    if (content instanceof Uint8Array) chunks.push(content);
+    else for await (const chunk of content) chunks.push(chunk);
+    const bytes = Buffer.concat(chunks);
+    const sha256 = createHash("sha256").update(bytes).digest("hex");
+    this.held.set(sha256, bytes);
+    return { sha256, bytes: bytes.length };
+  }
+
+  async get(sha256: string): Promise<AsyncIterable<Uint8Array> | undefined> {
+    const bytes = this.held.get(sha256);
+    return bytes && chunksOf(bytes);
+  }
+}
+
+async function* chunksOf(bytes: Uint8Array): AsyncGenerator<Uint8Array> {
+  yield bytes;
+}
+
+/** One agent and a task for it, run as often as a test likes over one journal. */
+export class Rig {
+  readonly journal = new MemoryJournal();
+  readonly blobs = new MemoryBlobs();
+  readonly #agent: Agent;
+  readonly #model: Model;
+
+  constructor(agent: Agent, model: Model = createModel()) {
+    this.#agent = agent;
+    this.#model = model;
+  }
+
+  run(task: Partial<ClaimedTask> = {}, signal: AbortSignal = new AbortController().signal): Promise<TaskOutcome> {
+    const execute = createExecutor({
+      agents: [this.#agent],
+      blobs: this.blobs,
+      model: this.#model,
+      logger: createLogger({ role: "agent", level: "silent" }),
+    });
+    return execute(taskOf(this.#agent, task), this.journal, signal);
+  }
+}
+
+function taskOf(agent: Agent, task: Partial<ClaimedTask>): ClaimedTask {
+  return {
+    tenant: "default",
+    workflowId: "wf_00_00000000000000000000000000",
+    taskId: "main",
+    agent: agent.type,
+    input: null,
+    attempt: 1,
+    claim: 1,
+    epoch: 1,
+    ...task,
+  };
+}

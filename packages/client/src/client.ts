@@ -1,0 +1,212 @@
+import {
+  AgentView,
+  ArtifactView,
+  EventView,
+  SubmitView,
+  TaskView,
+  WorkflowStatus,
+  WorkflowSummary,
+  WorkflowView,
+  type WorkflowRequest,
+} from "@flotilla/workflow";
+import { z } from "zod";
+import { unexpectedAnswer } from "./errors.ts";
+import { follow } from "./follow.ts";
+import { type Fetch, pause, type Reply, send, type Transport } from "./transport.ts";
+
+/** Where the fleet is, and how patient to be with it. */
+export interface ClientOptions {
+  /** Of the API, such as `http://127.0.0.1:8080`. */
+  url: string;
+  apiKey?: string;
+  /** Replaces the global `fetch`; on Node, `httpFetch` of `@flotilla/client/node` is the cheaper one. */
+  fetch?: Fetch;
+  /** How long a call is repeated while the service is away, in ms; 5,000 by default, 0 for never. */
+  retryMs?: number;
+  /** How long a followed stream that broke off is opened again while the service is away, in ms; 60,000 by default. */
+  reconnectMs?: number;
+  /** How long one try waits for its answer, in ms; 30,000 by default. */
+  timeoutMs?: number;
+}
+
+/** What `list` selects; newest first. */
+export interface ListOptions {
+  status?: WorkflowStatus;
+  tag?: { key: string; value: string };
+  /** 50 by default, at most 200. */
+  limit?: number;
+  /** What an earlier page answered. */
+  cursor?: string;
+}
+
+/** What `events` yields. */
+export interface EventsOptions {
+  /** The last event that the caller has; 0, which is none, by default. */
+  after?: number;
+  /** Stay until the workflow's last event, instead of ending after what there is now. */
+  follow?: boolean;
+  signal?: AbortSignal;
+}
+
+/** Calls that may end early. */
+export interface CallOptions {
+  signal?: AbortSignal;
+}
+
+/**
+ * The HTTP API as functions. Every call is repeated for `retryMs` while the service is away, which is safe for all
+ * of them. A refusal is a `ProblemError`, no answer an `UnreachableError`, an abort the reason of its signal.
+ */
+export interface Client {
+  /** Stored durably when it resolves. Without `idempotencyKey` each call gets one of its own, so that retries are safe. */
+  submit(request: WorkflowRequestInput, options?: CallOptions & { idempotencyKey?: string }): Promise<SubmitView>;
+  get(id: string, options?: CallOptions): Promise<WorkflowView>;
+  list(options?: ListOptions & CallOptions): Promise<WorkflowPage>;
+  /** A finished task with its whole output; `ProblemError` code `not-finished` before. */
+  task(id: string, taskId: string, options?: CallOptions): Promise<TaskView>;
+  /** In order, without gap or double, across dropped connections. */
+  events(id: string, options?: EventsOptions): AsyncGenerator<EventView>;
+  /** The workflow once it has ended. Follows its stream, or asks every `pollMs` where that is given. */
+  wait(id: string, options?: CallOptions & { pollMs?: number }): Promise<WorkflowView>;
+  /** Idempotent; the status right after. */
+  cancel(id: string, options?: CallOptions & { reason?: string }): Promise<WorkflowStatus>;
+  artifacts(id: string, options?: CallOptions): Promise<ArtifactView[]>;
+  /** The bytes of a file that an agent made. */
+  artifact(id: string, name: string, options?: CallOptions): Promise<Uint8Array>;
+  agents(options?: CallOptions): Promise<AgentView[]>;
+  /** Rejects unless the API answers right now; never repeated. */
+  health(options?: CallOptions): Promise<void>;
+}
+
+/** A workflow request before defaults are filled in. */
+export type WorkflowRequestInput = z.input<typeof WorkflowRequest>;
+
+const WorkflowPage = z.object({ workflows: z.array(WorkflowSummary), cursor: z.string().exactOptional() });
+/** One page of a list; without `cursor` it is the last. */
+export type WorkflowPage = z.infer<typeof WorkflowPage>;
+
+const EventPage = z.object({ events: z.array(EventView), next: z.unknown().optional() });
+const CancelView = z.object({ status: WorkflowStatus });
+const ArtifactList = z.object({ artifacts: z.array(ArtifactView) });
+const AgentList = z.object({ agents: z.array(AgentView) });
+
+const endStatuses: ReadonlySet<WorkflowStatus> = new Set(["completed", "failed", "aborted", "cancelled"]);
+
+/** Whether a workflow of this status changes no more, short of a retry. */
+export function hasEnded(status: WorkflowStatus): boolean {
+  return endStatuses.has(status);
+}
+
+/** A client of the fleet at `url`. It holds nothing that must be closed. */
+export function createClient(options: ClientOptions): Client {
+  const transport: Transport = {
+    url: options.url.replace(/\/+$/, ""),
+    ...(options.apiKey !== undefined && { apiKey: options.apiKey }),
+    fetch: options.fetch ?? globalThis.fetch,
+    retryMs: options.retryMs ?? 5000,
+    timeoutMs: options.timeoutMs ?? 30_000,
+  };
+  const reconnectMs = options.reconnectMs ?? 60_000;
+  const client: Client = {
+    submit: (request, { idempotencyKey = crypto.randomUUID(), signal } = {}) =>
+      send(transport, {
+        method: "POST",
+        path: "/v1/workflows",
+        headers: { "idempotency-key": idempotencyKey },
+        body: request,
+        signal,
+        read: as(SubmitView),
+      }),
+    get: (id, { signal } = {}) => send(transport, { path: workflowPath(id), signal, read: as(WorkflowView) }),
+    list: ({ signal, ...query } = {}) =>
+      send(transport, { path: `/v1/workflows${queryString(query)}`, signal, read: as(WorkflowPage) }),
+    task: (id, taskId, { signal } = {}) =>
+      send(transport, { path: `${workflowPath(id)}/tasks/${encodeURIComponent(taskId)}`, signal, read: as(TaskView) }),
+    events: (id, { after = 0, follow: stay = false, signal } = {}) =>
+      stay
+        ? follow(transport, { path: `${workflowPath(id)}/events`, after, reconnectMs, signal })
+        : pages(transport, `${workflowPath(id)}/events`, after, signal),
+    wait: (id, wanted = {}) => waitFor(client, id, wanted),
+    cancel: async (id, { reason, signal } = {}) => {
+      const body = reason === undefined ? {} : { reason };
+      const path = `${workflowPath(id)}/cancel`;
+      const { status } = await send(transport, { method: "POST", path, body, signal, read: as(CancelView) });
+      return status;
+    },
+    artifacts: async (id, { signal } = {}) => {
+      const path = `${workflowPath(id)}/artifacts`;
+      return (await send(transport, { path, signal, read: as(ArtifactList) })).artifacts;
+    },
+    artifact: (id, name, { signal } = {}) =>
+      send(transport, {
+        path: `${workflowPath(id)}/artifacts/${encodeURIComponent(name)}`,
+        headers: { accept: "*/*" },
+        signal,
+        read: (response) => response.bytes(),
+      }),
+    agents: async ({ signal } = {}) =>
+      (await send(transport, { path: "/v1/agents", signal, read: as(AgentList) })).agents,
+    health: ({ signal } = {}) =>
+      send(
+        { ...transport, retryMs: 0 },
+        { path: "/health", signal, read: async (response) => void (await response.text()) },
+      ),
+  };
+  return client;
+}
+
+async function waitFor(client: Client, id: string, options: CallOptions & { pollMs?: number }): Promise<WorkflowView> {
+  const { pollMs, ...call } = options;
+  if (pollMs === undefined) {
+    for await (const _ of client.events(id, { ...call, follow: true })) {
+      // Only the end of the stream is of interest.
+    }
+    return client.get(id, call);
+  }
+  for (;;) {
+    const view = await client.get(id, call);
+    if (hasEnded(view.status)) return view;
+    await pause(pollMs, call.signal);
+  }
+}
+
+async function* pages(
+  transport: Transport,
+  path: string,
+  after: number,
+  signal: AbortSignal | undefined,
+): AsyncGenerator<EventView> {
+  let seen = after;
+  for (;;) {
+    const page = await send(transport, { path: `${path}?after=${seen}`, signal, read: as(EventPage) });
+    yield* page.events;
+    const last = page.events.at(-1);
+    if (page.next === undefined || last === undefined) return;
+    seen = last.seq;
+  }
+}
+
+/** Reads a response as JSON of that shape; another shape means that somebody else answers at this URL. */
+function as<T>(schema: z.ZodType<T>): (response: Reply) => Promise<T> {
+  return async (response) => {
+    const text = await response.text();
+    try {
+      return schema.parse(JSON.parse(text));
+    } catch (cause) {
+      throw unexpectedAnswer(response.status, cause);
+    }
+  };
+}
+
+function workflowPath(id: string): string {
+  return `/v1/workflows/${encodeURIComponent(id)}`;
+}
+
+function queryString({ status, tag, limit, cursor }: ListOptions): string {
+  const query = new URLSearchParams();
+  if (status !== undefined) query.set("status", status);
+  if (tag !== undefined) query.set("tag", `${tag.key}:${tag.value}`);
+  if (limit !== undefined) query.set("limit", String(limit));
+  if (cursor !== undefined) query.set("cursor", cursor);
+  return query.size === 0 ? "" : `?${query}`;
+}

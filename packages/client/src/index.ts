@@ -1,0 +1,2 @@
+export * from "./client.ts";
+export { ProblemError, type ProblemIssue, UnreachableError } from "./errors.ts";

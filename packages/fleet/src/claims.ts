@@ -1,0 +1,209 @@
+import { randomBytes } from "node:crypto";
+import {
+  type BlobStore,
+  type ClaimedTask,
+  ClaimLostError,
+  type EventBody,
+  type Journal,
+  type JournalEntry,
+  type Json,
+  resolveTemplates,
+  ShutdownError,
+  TaskError,
+  type TaskOutcome,
+} from "@flotilla/workflow";
+import { tagOf } from "./keys.ts";
+import { keepOutput, loggedOutputBytes, readOutput } from "./outputs.ts";
+import type { TaskJob } from "./queues.ts";
+import type { Reply, Scripts } from "./scripts.ts";
+import type { Spec } from "./spec.ts";
+
+/** How long a claim holds without being renewed, in ms. */
+export const leaseMs = 6000;
+
+/** Outputs that a claim answers itself, in bytes; what is beyond is read one by one. */
+const inlineOutputBytes = 65_536;
+
+/** Why a task was not claimed: whatever it is, the job is done. */
+export type Unclaimed = "held" | "settled" | "superseded" | "cancelled" | "ended" | "unknown";
+
+/** A task that this process holds until it has recorded how it ended, or lost it. */
+export interface Claim {
+  readonly tag: string;
+  readonly workflowId: string;
+  readonly taskId: string;
+  readonly agent: string;
+  readonly tenant: string;
+  readonly attempt: number;
+  readonly claim: number;
+  readonly epoch: number;
+  /** Unique, and the same in every try to claim: a claim repeated because its answer was lost gets that answer. */
+  readonly holder: string;
+  readonly spec: Spec;
+  readonly workflowInput: Json;
+  readonly outputs: ReadonlyMap<string, Reply>;
+}
+
+/** Claims, and everything that is written under one; see lua/. Every call may be repeated when its answer was lost. */
+export class Claims {
+  readonly #scripts: Scripts;
+  readonly #blobs: BlobStore;
+  readonly #worker: string;
+  readonly #onRefused: (script: string) => void;
+  readonly #process = randomBytes(9).toString("base64url");
+  #claims = 0;
+
+  constructor(deps: { scripts: Scripts; blobs: BlobStore; worker: string; onRefused(script: string): void }) {
+    this.#scripts = deps.scripts;
+    this.#blobs = deps.blobs;
+    this.#worker = deps.worker;
+    this.#onRefused = deps.onRefused;
+  }
+
+  /** A holder that no other claim has or will have. */
+  newHolder(): string {
+    this.#claims++;
+    return `${this.#process}.${this.#claims}`;
+  }
+
+  async claim({ workflowId, taskId, attempt, dispatch }: TaskJob, holder: string): Promise<Claim | Unclaimed> {
+    const tag = tagOf(workflowId);
+    const reply = await this.#scripts.item(
+      "claim",
+      tag,
+      [workflowId, taskId, attempt, dispatch, holder, this.#worker],
+      [leaseMs, inlineOutputBytes],
+    );
+    // See the header of lua/claim.lua for the shape.
+    if (isUnclaimed(reply)) return reply[0];
+    const [, epoch, claim, tenant, json, input, ...outputs] = reply as [
+      "claimed",
+      number,
+      number,
+      string,
+      string,
+      string | null,
+      ...(string | null)[],
+    ];
+    const spec = JSON.parse(json) as Spec;
+    return {
+      tag,
+      workflowId,
+      taskId,
+      agent: spec.agent,
+      tenant,
+      attempt,
+      claim,
+      epoch,
+      holder,
+      spec,
+      workflowInput: input === null ? null : (JSON.parse(input) as Json),
+      outputs: new Map(spec.needs.map((need, index) => [need, outputs[index] ?? null])),
+    };
+  }
+
+  /** The claimed task with its templates filled in. Throws `TaskError` of class `data` when that is not possible. */
+  async task(claim: Claim): Promise<ClaimedTask> {
+    const values = new Map<string, Json>();
+    for (const [taskId, inline] of claim.outputs) {
+      const kept = inline === "?" ? await this.#scripts.item("outputs", claim.tag, [claim.workflowId, taskId]) : inline;
+      if (typeof kept === "string") values.set(taskId, await readOutput(this.#blobs, kept));
+    }
+    const { tenant, workflowId, taskId, agent, attempt, epoch } = claim;
+    const input = resolveTemplates(claim.spec.input, {
+      input: claim.workflowInput,
+      output: (id) => values.get(id),
+    });
+    return { tenant, workflowId, taskId, agent, input, attempt, claim: claim.claim, epoch };
+  }
+
+  /** Records how the task ended; false when the claim was lost, and nothing was written. */
+  async record(claim: Claim, outcome: TaskOutcome): Promise<boolean> {
+    const { taskId, attempt, epoch } = claim;
+    const at = { taskId, attempt, epoch };
+    if (outcome.kind === "failed") {
+      return this.#record(claim, "failed", "", false, { type: "task.failed", ...at, data: { error: outcome.error } });
+    }
+    const json = JSON.stringify(outcome.output);
+    const bytes = Buffer.byteLength(json);
+    const { artifacts, append } = outcome;
+    const data = {
+      outputBytes: bytes,
+      ...(bytes <= loggedOutputBytes ? { output: outcome.output } : {}),
+      ...(artifacts?.length ? { artifacts } : {}),
+      ...(append ? { append } : {}),
+    };
+    const kept = await keepOutput(this.#blobs, json, bytes);
+    return this.#record(claim, "completed", kept, !append, { type: "task.completed", ...at, data });
+  }
+
+  /** Hands the task back: it is dispatched again as the same attempt. */
+  release(claim: Claim, reason: string): Promise<boolean> {
+    const { taskId, attempt, epoch } = claim;
+    return this.#record(claim, "released", "", false, {
+      type: "task.released",
+      taskId,
+      attempt,
+      epoch,
+      data: { reason },
+    });
+  }
+
+  /** Renews the lease; else why the claim is lost. */
+  async renew({ tag, workflowId, taskId, epoch, holder }: Claim): Promise<"renewed" | ClaimLostError["reason"]> {
+    const answer = await this.#scripts.item("renew", tag, [workflowId, taskId, epoch, holder], [leaseMs]);
+    return answer === "renewed" ? "renewed" : lostReason(answer);
+  }
+
+  /** The journal of a claimed task. */
+  journal(claim: Claim): Journal {
+    const { tag, workflowId, taskId, attempt, epoch, holder } = claim;
+    const write = async (kind: "result" | "progress", key: string, value: unknown) => {
+      const item = [workflowId, taskId, epoch, holder, kind, key, JSON.stringify(value)];
+      const answer = await this.#scripts.item("step", tag, item);
+      if (answer === "kept") return;
+      this.#onRefused("step");
+      throw new ClaimLostError(lostReason(answer));
+    };
+    return {
+      load: async () => {
+        // Keys and values by turns, each value as `record` wrote it.
+        const flat = (await this.#scripts.item("journal", tag, [workflowId, taskId])) as string[];
+        const entries: JournalEntry[] = [];
+        for (let index = 1; index < flat.length; index += 2)
+          entries.push(JSON.parse(flat[index] ?? "") as JournalEntry);
+        return entries;
+      },
+      record: (entry) => write("result", entry.key, entry),
+      progress: (message) => {
+        const event: EventBody = { type: "task.progressed", taskId, attempt, epoch, data: { message } };
+        return write("progress", "", event);
+      },
+    };
+  }
+
+  async #record(claim: Claim, kind: string, output: string, mayBeQuiet: boolean, event: EventBody): Promise<boolean> {
+    const { tag, workflowId, taskId, epoch, holder } = claim;
+    const item = [workflowId, taskId, epoch, holder, kind, output, mayBeQuiet ? 1 : 0, JSON.stringify(event)];
+    const answer = await this.#scripts.item("record", tag, item);
+    if (answer !== "recorded") this.#onRefused("record");
+    return answer === "recorded";
+  }
+}
+
+/** Every answer but `claimed` stands alone. */
+function isUnclaimed(reply: Reply): reply is [Unclaimed] {
+  return Array.isArray(reply) && reply.length === 1;
+}
+
+function lostReason(answer: Reply): ClaimLostError["reason"] {
+  return answer === "cancelled" || answer === "ended" ? answer : "superseded";
+}
+
+/** The outcome of a task whose input could not be made. */
+export function unresolved(error: unknown): TaskOutcome {
+  if (error instanceof TaskError) return { kind: "failed", error: error.failure };
+  if (error instanceof ShutdownError) throw error;
+  const message = error instanceof Error ? error.message : String(error);
+  return { kind: "failed", error: { class: "unknown", code: "input-unavailable", message } };
+}

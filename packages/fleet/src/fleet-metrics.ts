@@ -1,0 +1,44 @@
+import type { Metrics } from "@flotilla/runtime";
+import { admissionQueue, agentQueue, shardTag } from "./keys.ts";
+import type { Queues } from "./queues.ts";
+import type { Scripts } from "./scripts.ts";
+
+/** Numbers of the fleet as a whole; every supervisor shows the same ones, so read them with `max`, not `sum`. */
+export class FleetMetrics {
+  readonly #scripts: Scripts;
+  readonly #queues: Queues;
+  readonly #metrics: Metrics;
+  readonly #shards: readonly string[];
+
+  constructor(deps: { scripts: Scripts; queues: Queues; metrics: Metrics; shards: readonly string[] }) {
+    this.#shards = deps.shards;
+    this.#scripts = deps.scripts;
+    this.#queues = deps.queues;
+    this.#metrics = deps.metrics;
+  }
+
+  /** How many workflows are active; also shown. */
+  async sampleActive(): Promise<number> {
+    const counts = await Promise.all(this.#shards.map((shard) => this.#scripts.call("active", shardTag(shard), [])));
+    const active = counts.reduce((sum: number, count) => sum + Number(count), 0);
+    this.#metrics.activeWorkflows.set(active);
+    return active;
+  }
+
+  /** Shows depth, oldest age and backlog of the queues of these agent types, and of the admission queue. */
+  async sampleQueues(agentTypes: readonly string[]): Promise<void> {
+    const names = [admissionQueue, ...agentTypes.map(agentQueue)];
+    await Promise.all(names.map((queue) => this.#sampleQueue(queue)));
+    for (const agent of agentTypes) {
+      const { wait, prioritized, active } = await this.#queues.depth(agentQueue(agent));
+      this.#metrics.queueBacklog.set({ agent_type: agent }, wait + prioritized + active);
+    }
+  }
+
+  async #sampleQueue(queue: string): Promise<void> {
+    const [depth, oldest] = await Promise.all([this.#queues.depth(queue), this.#queues.oldest(queue)]);
+    for (const [state, count] of Object.entries(depth)) this.#metrics.queueDepth.set({ queue, state }, count);
+    const age = oldest === undefined ? 0 : Math.max(0, Date.now() - oldest) / 1000;
+    this.#metrics.queueOldestAgeSeconds.set({ queue }, age);
+  }
+}

@@ -1,0 +1,70 @@
+-- Commits decisions, each against the revision that it was decided on: all of it or nothing.
+-- ARGV per item: id, token of the look, revision, place of the last line seen, status from now on, ended (0 | 1),
+--   number of events, then each as JSON; number of claim changes, then each as kind ('revoke' | 'reopen'), task, epoch,
+--   attempt, dispatch; number of fields of the index that go with them, then each as name, value.
+-- Answer per item: {'ok', seq of the first event, now} or {'stale'} (another decision came first, or another look has it: whoever
+--   commits must also be the one whose missing settlement has its dispatches repeated) or {'claimed', task}
+--   (the claim that a change names has moved on) or {'unseen'} (it would end the workflow over a fact not seen).
+
+local function decideClaims(id, changes)
+  local claims = {}
+  for _, change in ipairs(changes) do
+    local claim = claims[change.task] or parseClaim(redis.call('HGET', indexKey(id), claimField(change.task)))
+    claims[change.task] = claim
+    if claim.epoch ~= change.epoch then return nil, change.task end
+    if change.kind == 'revoke' then
+      if claim.state ~= 'held' then return nil, change.task end
+      claim.state, claim.holder = 'revoked', '-'
+    else
+      if claim.state == 'held' then return nil, change.task end
+      if claim.attempt ~= change.attempt then claim.claims = 0 end
+      claim.attempt, claim.dispatch, claim.state, claim.holder = change.attempt, change.dispatch, 'open', '-'
+    end
+  end
+  return claims
+end
+
+local answers = {}
+while position < #ARGV do
+  local id, token, revision, seen, status, ended = nextArg(), nextArg(), nextNumber(), nextNumber(), nextArg(), nextArg() == '1'
+  local events, changes, specs = {}, {}, {}
+  for i = 1, nextNumber() do events[i] = nextArg() end
+  for i = 1, nextNumber() do
+    changes[i] = { kind = nextArg(), task = nextArg(), epoch = nextNumber(), attempt = nextNumber(), dispatch = nextNumber() }
+  end
+  for i = 1, 2 * nextNumber() do specs[i] = nextArg() end
+
+  local index = indexKey(id)
+  local held = redis.call('HMGET', index, 'revision', 'tip', 'status', 'tenant', 'createdAt', 'endedAt', 'token')
+  local tip = tonumber(held[2])
+  if tonumber(held[1]) ~= revision or held[6] or held[7] ~= token then
+    answers[#answers + 1] = { 'stale' }
+  elseif ended and tip ~= seen then
+    answers[#answers + 1] = { 'unseen' }
+  else
+    local claims, refused = decideClaims(id, changes)
+    if refused then
+      answers[#answers + 1] = { 'claimed', refused }
+    else
+      local fields = { 'tip', appendEvents(id, tip, events), 'revision', revision + 1, 'status', status }
+      for task, claim in pairs(claims) do
+        table.insert(fields, claimField(task))
+        table.insert(fields, formatClaim(claim))
+        redis.call('ZREM', LEASES, leaseMember(id, task))
+      end
+      for _, field in ipairs(specs) do table.insert(fields, field) end
+      if ended then
+        table.insert(fields, 'endedAt')
+        table.insert(fields, NOW)
+        redis.call('SREM', ACTIVE, id)
+      end
+      redis.call('HSET', index, unpack(fields))
+      if held[3] ~= status then
+        redis.call('ZREM', statusListKey(held[4], held[3]), id)
+        redis.call('ZADD', statusListKey(held[4], status), held[5], id)
+      end
+      answers[#answers + 1] = { 'ok', tip + 1, NOW }
+    end
+  end
+end
+return answers

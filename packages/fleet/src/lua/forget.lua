@@ -1,0 +1,29 @@
+-- Removes ended workflows whose retention is over, with everything that belongs to them.
+-- ARGV per item: id, token of the look. Answer per item: 1 if it is gone, 0 if another look has it.
+
+local answers = {}
+while position < #ARGV do
+  local id, token = nextArg(), nextArg()
+  local index = indexKey(id)
+  local tenant, status, tags, hash, endedAt, held =
+    unpack(redis.call('HMGET', index, 'tenant', 'status', 'tags', 'idempotency', 'endedAt', 'token'))
+  local isOurs = endedAt and held == token
+  if isOurs then
+    for _, field in ipairs(redis.call('HKEYS', index)) do
+      local task = string.match(field, '^spec:(.+)$')
+      if task then redis.call('UNLINK', journalKey(id, task)) end
+    end
+    redis.call('UNLINK', index, logKey(id), outKey(id))
+    redis.call('ZREM', listKey(tenant), id)
+    redis.call('ZREM', statusListKey(tenant, status), id)
+    for tag, value in pairs(cjson.decode(tags)) do redis.call('ZREM', tagListKey(tenant, tag, value), id) end
+    -- The key may outlive the workflow: a repeated submit is still told how it ended.
+    local first = hash ~= '' and redis.call('GET', idempotencyKey(tenant, hash))
+    if first and string.sub(first, 1, #id) == id then
+      redis.call('SET', idempotencyKey(tenant, hash), first .. ' ' .. status, 'KEEPTTL')
+    end
+    redis.call('ZREM', DUE, id)
+  end
+  answers[#answers + 1] = isOurs and 1 or 0
+end
+return answers

@@ -1,0 +1,116 @@
+-- Stands before every script: the names of all keys of a shard, and what scripts share.
+-- KEYS[1] is the hash tag of the shard, `{s<shard>}`. Every key that a script touches begins with it, so it stays in
+-- one slot. Scripts take lists: ARGV holds one item after the other, and the answer holds one entry an item.
+-- What a script costs is the number of its redis.call: what belongs together is read and written in one.
+
+local SHARD = KEYS[1]
+local DUE = SHARD .. ':due'       -- workflow -> time of its next look
+local LEASES = SHARD .. ':leases' -- workflow|task -> end of the lease
+local TICK = SHARD .. ':tick'     -- last: time of a take; calm: since when takes came without a gap
+local ACTIVE = SHARD .. ':active' -- workflows that were admitted and have not ended
+local WAKE = SHARD .. ':wake'     -- channel: something became due
+
+-- Fields of the index: tenant, status, priority, tags (JSON), createdAt, endedAt, idempotency (name of the key or '');
+-- tip (seq of the last line), revision (number of decisions), seen (seq up to which looks have folded), wants (seq of
+-- the last fact that wants a look), quiet (completions that want none), token (of the look that has the workflow, or
+-- ''), cancel (1 once asked for); input (JSON), and by task `spec:<task>` and `claim:<task>`.
+local function indexKey(id) return SHARD .. ':wf:' .. id .. ':index' end
+local function logKey(id) return SHARD .. ':wf:' .. id .. ':log' end
+local function outKey(id) return SHARD .. ':wf:' .. id .. ':out' end
+local function journalKey(id, task) return SHARD .. ':wf:' .. id .. ':journal:' .. task end
+local function idempotencyKey(tenant, hash) return SHARD .. ':idem:' .. tenant .. ':' .. hash end
+local function listKey(tenant) return SHARD .. ':list:' .. tenant end
+local function statusListKey(tenant, status) return SHARD .. ':list:' .. tenant .. ':' .. status end
+local function tagListKey(tenant, tag, value) return SHARD .. ':list:' .. tenant .. ':tag:' .. tag .. '=' .. value end
+local function leaseMember(id, task) return id .. '|' .. task end
+
+local time = redis.call('TIME')
+local NOW = tonumber(time[1]) * 1000 + math.floor(tonumber(time[2]) / 1000)
+
+local position = 0
+local function nextArg()
+  position = position + 1
+  return ARGV[position]
+end
+local function nextNumber() return tonumber(nextArg()) end
+
+-- Appends events (JSON without seq and at) behind `tip` and answers the new tip, which the caller stores.
+local function appendEvents(id, tip, events)
+  local log = logKey(id)
+  for _, event in ipairs(events) do
+    tip = tip + 1
+    redis.call('XADD', log, tip .. '-0', 'at', NOW, 'event', event)
+  end
+  return tip
+end
+
+-- A due that is lowered to now wakes the supervisors, once a script, and not at all when something was overdue
+-- before: then they have been woken already, or they look within a second.
+local function lowerDues(ids)
+  if #ids == 0 then return end
+  local first = redis.call('ZRANGE', DUE, 0, 0, 'WITHSCORES')[2]
+  local scores = {}
+  for _, id in ipairs(ids) do
+    scores[#scores + 1] = NOW
+    scores[#scores + 1] = id
+  end
+  redis.call('ZADD', DUE, unpack(scores))
+  if first == nil or tonumber(first) > NOW then redis.call('PUBLISH', WAKE, '1') end
+end
+
+-- A claim is a string: attempt, dispatch, epoch, claims of this attempt, state, holder, deadline of the attempt, seq of
+-- its completion. States: open (may be claimed), held, recorded (its result stands), revoked (superseded by a decision).
+local function parseClaim(text)
+  if not text then
+    return { attempt = 1, dispatch = 1, epoch = 0, claims = 0, state = 'open', holder = '-', deadline = 0, seq = 0 }
+  end
+  local attempt, dispatch, epoch, claims, state, holder, deadline, seq =
+    string.match(text, '^(%d+) (%d+) (%d+) (%d+) (%a+) (%S+) (%d+) (%d+)$')
+  return {
+    attempt = tonumber(attempt), dispatch = tonumber(dispatch), epoch = tonumber(epoch), claims = tonumber(claims),
+    state = state, holder = holder, deadline = tonumber(deadline), seq = tonumber(seq),
+  }
+end
+local function formatClaim(claim)
+  return string.format('%d %d %d %d %s %s %d %d', claim.attempt, claim.dispatch, claim.epoch, claim.claims, claim.state,
+    claim.holder, claim.deadline, claim.seq)
+end
+local function claimField(task) return 'claim:' .. task end
+local function specField(task) return 'spec:' .. task end
+
+-- What scripts must know of a workflow, and of one of its tasks where one is named.
+local function readIndex(id, task)
+  local tip, endedAt, cancel, token, quiet, tenant, claim =
+    unpack(redis.call('HMGET', indexKey(id), 'tip', 'endedAt', 'cancel', 'token', 'quiet', 'tenant', claimField(task or '')))
+  return {
+    tip = tonumber(tip), endedAt = endedAt, cancel = cancel, token = token, quiet = tonumber(quiet), tenant = tenant,
+    claim = parseClaim(claim),
+  }
+end
+
+-- Why nothing may be written to a workflow any more; nil while it may.
+local function closedReason(index)
+  if not index.tip then return 'unknown' end
+  if index.endedAt then return 'ended' end
+  if index.cancel then return 'cancelled' end
+end
+
+-- Whether the writer still has the claim: nil and the index, or the reason why not.
+local function lostReason(id, task, epoch, holder)
+  local index = readIndex(id, task)
+  local reason = closedReason(index)
+  if reason then return reason end
+  local claim = index.claim
+  if claim.epoch ~= epoch or claim.holder ~= holder then return 'superseded' end
+  if claim.state == 'revoked' or claim.state == 'open' then return 'superseded' end
+  return nil, index
+end
+
+-- An output: '=' and JSON, '@' and the hash of a blob, '#' and the completion (JSON) whose event holds it, or false.
+local function readOutput(id, task)
+  local out = redis.call('HGET', outKey(id), task)
+  if out then return out end
+  local seq = parseClaim(redis.call('HGET', indexKey(id), claimField(task))).seq
+  local line = seq > 0 and redis.call('XRANGE', logKey(id), seq .. '-0', seq .. '-0')[1]
+  return line and '#' .. line[2][4]
+end

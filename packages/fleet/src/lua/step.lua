@@ -1,0 +1,17 @@
+-- Writes of a running task that leave its claim as it is: results of steps, and progress.
+-- ARGV per item: id, task, epoch, holder, kind ('result' | 'progress'), key of the step or '', value: the entry, or the event.
+-- Answer per item: 'kept', or why the claim is lost: 'superseded' | 'cancelled' | 'ended' | 'unknown'.
+
+local answers = {}
+while position < #ARGV do
+  local id, task, epoch, holder = nextArg(), nextArg(), nextNumber(), nextArg()
+  local kind, key, value = nextArg(), nextArg(), nextArg()
+  local reason, index = lostReason(id, task, epoch, holder)
+  if not reason and index.claim.state ~= 'held' then reason = 'superseded' end
+  if not reason then
+    if kind == 'result' then redis.call('HSETNX', journalKey(id, task), key, value)
+    else redis.call('HSET', indexKey(id), 'tip', appendEvents(id, index.tip, { value })) end
+  end
+  answers[#answers + 1] = reason or 'kept'
+end
+return answers

@@ -1,0 +1,120 @@
+import { type Dispatch, jobPriority, type Priority } from "@flotilla/workflow";
+import { type JobsOptions, Queue } from "bullmq";
+import type { Connection } from "./connection.ts";
+import { admissionQueue, agentQueue, queuePrefix } from "./keys.ts";
+
+/** What a job of an agent queue says: which dispatch it is, and nothing that is not in the log. */
+export interface TaskJob {
+  workflowId: string;
+  taskId: string;
+  attempt: number;
+  dispatch: number;
+}
+
+/** What a job of the admission queue says. */
+export interface AdmissionJob {
+  workflowId: string;
+}
+
+/** Jobs by BullMQ state. */
+export type Depth = Record<"wait" | "prioritized" | "active" | "failed", number>;
+
+/** A dispatch repeated has the same id, and adding it while it is there is a no-op. */
+function jobId(workflowId: string, { taskId, attempt, dispatch }: Dispatch): string {
+  return `${workflowId}.${taskId}.${attempt}.${dispatch}`;
+}
+
+/** The BullMQ queues of the fleet, seen from those who add jobs and count them. */
+export class Queues {
+  readonly #connection: Connection;
+  readonly #queues = new Map<string, Queue>();
+
+  constructor(connection: Connection) {
+    this.#connection = connection;
+  }
+
+  /** A queue by its name, opened when first asked for. */
+  open(name: string): Queue {
+    const known = this.#queues.get(name);
+    if (known) return known;
+    const queue = new Queue(name, {
+      connection: this.#connection,
+      prefix: queuePrefix(name),
+      skipVersionCheck: true,
+      skipWaitingForReady: true,
+      streams: { events: { maxLen: 100 } },
+    });
+    // The connection's own listener has said it.
+    queue.on("error", () => undefined);
+    this.#queues.set(name, queue);
+    return queue;
+  }
+
+  /** Adds one job for each dispatch; resolves when all are acknowledged. */
+  async dispatch(items: readonly { workflowId: string; dispatch: Dispatch }[]): Promise<void> {
+    const byAgent = Map.groupBy(items, ({ dispatch }) => dispatch.agent);
+    await Promise.all(
+      [...byAgent].map(([agent, group]) =>
+        this.open(agentQueue(agent)).addBulk(
+          group.map(({ workflowId, dispatch }) => {
+            const { taskId, attempt, dispatch: number, priority } = dispatch;
+            const data: TaskJob = { workflowId, taskId, attempt, dispatch: number };
+            return { name: "task", data, opts: options(jobId(workflowId, dispatch), priority, 1000) };
+          }),
+        ),
+      ),
+    );
+  }
+
+  /** Puts workflows into the admission queue; one that is in it already stays where it is. */
+  async admit(workflows: readonly { id: string; priority: Priority }[]): Promise<void> {
+    await this.open(admissionQueue).addBulk(
+      workflows.map(({ id, priority }) => {
+        const data: AdmissionJob = { workflowId: id };
+        return { name: "workflow", data, opts: options(id, priority, 0) };
+      }),
+    );
+  }
+
+  /** Of these dispatches, the tasks whose job is not in its queue any more, or has failed there. */
+  async missing(workflowId: string, dispatches: readonly Dispatch[]): Promise<string[]> {
+    const states = await Promise.all(
+      dispatches.map((dispatch) => this.open(agentQueue(dispatch.agent)).getJobState(jobId(workflowId, dispatch))),
+    );
+    return dispatches
+      .filter((_, index) => ["unknown", "failed", "completed"].includes(states[index] ?? "unknown"))
+      .map(({ taskId }) => taskId);
+  }
+
+  /** How many jobs a queue holds. */
+  async depth(name: string): Promise<Depth> {
+    const counts = await this.open(name).getJobCounts("wait", "prioritized", "active", "failed");
+    const { wait = 0, waiting = 0, prioritized = 0, active = 0, failed = 0 } = counts;
+    return { wait: wait + waiting, prioritized, active, failed };
+  }
+
+  /** Time of the oldest job that waits, in ms since the epoch; undefined when none does. */
+  async oldest(name: string): Promise<number | undefined> {
+    const queue = this.open(name);
+    const [waiting, prioritized] = await Promise.all([
+      queue.getJobs(["waiting"], 0, 0, true),
+      queue.getJobs(["prioritized"], 0, 0, true),
+    ]);
+    const times = [...waiting, ...prioritized].map((job) => job.timestamp);
+    return times.length > 0 ? Math.min(...times) : undefined;
+  }
+
+  async close(): Promise<void> {
+    await Promise.all([...this.#queues.values()].map((queue) => queue.close()));
+  }
+}
+
+function options(id: string, priority: Priority, failedKept: number): JobsOptions {
+  return {
+    jobId: id,
+    priority: jobPriority(priority),
+    attempts: 1,
+    removeOnComplete: true,
+    removeOnFail: failedKept === 0 ? true : { count: failedKept },
+  };
+}

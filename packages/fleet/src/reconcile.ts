@@ -1,0 +1,316 @@
+import { randomBytes } from "node:crypto";
+import type { Logger, Metrics } from "@flotilla/runtime";
+import {
+  addedPhases,
+  type AgentCatalog,
+  decide,
+  type Decision,
+  type Dispatch,
+  type EventBody,
+  lookEveryMs,
+  type Look,
+  type Priority,
+  shardOf,
+} from "@flotilla/workflow";
+import { shardTag, tagOf } from "./keys.ts";
+import { advance, everyLine, type FoldedLog, parseLines } from "./log.ts";
+import { LruMap } from "./lru-map.ts";
+import type { Queues } from "./queues.ts";
+import type { Reply, Scripts } from "./scripts.ts";
+import { specsOf } from "./spec.ts";
+import { leaseMs } from "./claims.ts";
+
+/** A look that is not settled within this time is taken over by whoever looks next. */
+const takeMs = 5000;
+
+/** Takes further apart than this are no calm: leases are not judged until a full lease has passed without a gap. */
+const calmGapMs = 2000;
+
+/** Looks in one batch, of each shard. */
+const looksPerShard = 64;
+
+/** How long a look is put off after it threw: 5 s, doubling up to a minute. */
+const shortestPutOffMs = 5000;
+
+/** Workflows whose folded state is kept between looks. */
+const cachedWorkflows = 5000;
+
+export interface ReconcilerDeps {
+  scripts: Scripts;
+  queues: Queues;
+  /** The agent types that were there a moment ago. */
+  agents(): AgentCatalog;
+  /** The agent types that are there now. */
+  readAgents(): Promise<AgentCatalog>;
+  /** Told when something on a shard becomes due, in ms from now; not later than that it is to be swept. */
+  onDue(shard: string, inMs: number): void;
+  /** Told when a workflow that was started has ended by a decision of this one. */
+  onEnded(): void;
+  defaults: Look["defaults"];
+  /** How long a workflow is kept after its end, in ms. */
+  retentionMs: number;
+  metrics: Metrics;
+  logger: Logger;
+}
+
+/** A workflow that this supervisor has taken for one look. */
+interface Taken {
+  id: string;
+  tag: string;
+  token: string;
+  now: number;
+  revision: number;
+  isRepeated: boolean;
+  lines: Reply;
+  expired: Look["expired"];
+}
+
+interface Cached extends FoldedLog {
+  /** When jobs were last looked for, in Redis time. */
+  probedAt: number;
+}
+
+/** What a look came to, and when the next one is due. */
+interface Settlement {
+  nextLook: number;
+  seen: number;
+  quiet: number;
+}
+
+/**
+ * The supervisor's loop: take, load, fold, decide, commit, dispatch, settle; see architecture "The supervisor". Any
+ * number of them share the work: a look has a token, a decision a revision, a dispatch a deterministic id.
+ */
+export class Reconciler {
+  readonly #deps: ReconcilerDeps;
+  readonly #cache = new LruMap<string, Cached>(cachedWorkflows);
+  readonly #failures = new LruMap<string, number>(cachedWorkflows);
+
+  constructor(deps: ReconcilerDeps) {
+    this.#deps = deps;
+  }
+
+  /** Takes what is due on these shards and looks at it. Resolves when every job is dispatched. */
+  async sweep(shardNames: Iterable<string>): Promise<void> {
+    const token = newToken();
+    const taken: Taken[] = [];
+    let lateMs = 0;
+    await Promise.all(
+      Array.from(shardNames, async (shard) => {
+        const tag = shardTag(shard);
+        const args = [looksPerShard, token, takeMs, leaseMs, calmGapMs];
+        // See the header of lua/take.lua for the shape.
+        const [now, late, nextDue, ...entries] = (await this.#deps.scripts.call("take", tag, args)) as [
+          number,
+          number,
+          number,
+          ...[string, number, number, Reply, (string | number)[]][],
+        ];
+        if (nextDue >= 0) this.#deps.onDue(shard, nextDue - now);
+        lateMs = Math.max(lateMs, late);
+        for (const [id, revision, repeated, lines = [], expired] of entries) {
+          taken.push({ id, tag, token, now, revision, isRepeated: repeated === 1, lines, expired: pairs(expired) });
+        }
+      }),
+    );
+    this.#deps.metrics.dueLagSeconds.set(lateMs / 1000);
+    await this.#lookAt(taken);
+  }
+
+  /** Starts workflows that were admitted, and looks at them. Answers once they are dispatched. */
+  async start(ids: readonly string[]): Promise<void> {
+    const token = newToken();
+    const byTag = Map.groupBy(ids, tagOf);
+    const event: EventBody = { type: "workflow.started", data: {} };
+    const taken: Taken[] = [];
+    await Promise.all(
+      [...byTag].map(async ([tag, group]) => {
+        const items = group.flatMap((id) => [id, JSON.stringify(event)]);
+        // See the header of lua/start.lua for the shape.
+        const [now, ...entries] = (await this.#deps.scripts.call("start", tag, [token, takeMs, ...items])) as [
+          number,
+          ...([string, number, number, Reply] | null)[],
+        ];
+        for (const entry of entries) {
+          if (!entry) continue;
+          const [id, revision, , lines] = entry;
+          taken.push({ id, tag, token, now, revision, isRepeated: false, lines, expired: [] });
+        }
+      }),
+    );
+    await this.#lookAt(taken);
+  }
+
+  async #lookAt(taken: readonly Taken[]): Promise<void> {
+    const dispatches: { workflowId: string; dispatch: Dispatch }[] = [];
+    const admissions: { id: string; priority: Priority }[] = [];
+    const looks = await Promise.all(
+      taken.map(async (look) => {
+        try {
+          const settlement = await this.#look(look, dispatches, admissions);
+          this.#failures.delete(look.id);
+          return { look, settlement };
+        } catch (error) {
+          return { look, settlement: this.#putOff(look, error) };
+        }
+      }),
+    );
+    // Nothing is settled before every job is acknowledged: a look that is cut off here is taken again, and repeats them.
+    if (dispatches.length > 0) await this.#deps.queues.dispatch(dispatches);
+    if (admissions.length > 0) await this.#deps.queues.admit(admissions);
+    for (const { look, settlement } of looks) {
+      if (settlement) this.#settle(look, settlement);
+    }
+  }
+
+  async #look(
+    taken: Taken,
+    dispatches: { workflowId: string; dispatch: Dispatch }[],
+    admissions: { id: string; priority: Priority }[],
+  ): Promise<Settlement | undefined> {
+    if (taken.revision < 0) {
+      this.#cache.delete(taken.id);
+      await this.#deps.scripts.item("forget", taken.tag, [taken.id, taken.token]);
+      return undefined;
+    }
+    const held = await this.#fold(taken);
+    const decision = await this.#decide(taken, held);
+    const seen = decision.events.length > 0 ? await this.#commit(taken, held, decision) : held.state.seq;
+    // A loser looks again at once, at what the winner left.
+    if (seen === undefined) return { nextLook: taken.now, seen: held.state.seq, quiet: 0 };
+    for (const dispatch of decision.dispatches) dispatches.push({ workflowId: taken.id, dispatch });
+    const { priority = "normal" } = held.state.request;
+    if (decision.admit) admissions.push({ id: taken.id, priority });
+    const hasEnded = decision.after.endedAt !== undefined;
+    return {
+      nextLook: hasEnded ? taken.now + this.#deps.retentionMs : Math.min(decision.nextLook, taken.now + lookEveryMs),
+      seen,
+      quiet: decision.quiet,
+    };
+  }
+
+  async #fold(taken: Taken): Promise<Cached> {
+    const cached = this.#cache.get(taken.id);
+    const folded = advance(taken.id, cached, parseLines(taken.lines)) ?? (await this.#read(taken));
+    const held = { ...folded, probedAt: cached?.probedAt ?? taken.now };
+    this.#cache.set(taken.id, held);
+    return held;
+  }
+
+  async #read({ id, tag }: Taken): Promise<FoldedLog> {
+    // See the header of lua/load.lua for the shape.
+    const reply = (await this.#deps.scripts.item("load", tag, [id, 1, everyLine])) as [
+      string,
+      string,
+      number,
+      number,
+      number,
+      Reply,
+    ];
+    const folded = advance(id, undefined, parseLines(reply[5]));
+    if (!folded) throw new Error(`the log of ${id} is empty`);
+    return folded;
+  }
+
+  async #decide(taken: Taken, held: Cached): Promise<Decision> {
+    const { now, isRepeated, expired } = taken;
+    // A plan is judged by the agents of now: one that registered a moment ago must not be unknown.
+    const isJudgement = [...held.state.tasks.values()].some(({ stage }) => stage.kind === "proposing");
+    const agents = isJudgement ? await this.#deps.readAgents() : this.#deps.agents();
+    const look = { now, isRepeated, expired, missing: [], agents, defaults: this.#deps.defaults };
+    const decision = decide(held.state, look);
+    const isQuietTime = decision.events.length === 0 && decision.suspects.length > 0;
+    if (!isQuietTime || now - held.probedAt < lookEveryMs) return decision;
+    this.#cache.set(taken.id, { ...held, probedAt: now });
+    const missing = await this.#deps.queues.missing(taken.id, decision.suspects);
+    return missing.length > 0 ? decide(held.state, { ...look, missing }) : decision;
+  }
+
+  /** The place of the last line seen once the decision stands; undefined when it was refused. */
+  async #commit(taken: Taken, held: Cached, { events, claims, after }: Decision): Promise<number | undefined> {
+    const texts = events.map((event) => JSON.stringify(event));
+    const changes = claims.flatMap((change) => {
+      const { kind, taskId, epoch } = change;
+      return kind === "reopen" ? [kind, taskId, epoch, change.attempt, change.dispatch] : [kind, taskId, epoch, 0, 0];
+    });
+    const { request } = held.state;
+    const specs = events.flatMap((event) =>
+      event.type === "workflow.planned" ? specsOf(addedPhases(event, request), request.input) : [],
+    );
+    const hasEnded = after.endedAt !== undefined;
+    // See the header of lua/commit.lua for the shape.
+    const [answer, firstSeq, at] = (await this.#deps.scripts.item("commit", taken.tag, [
+      taken.id,
+      taken.token,
+      taken.revision,
+      held.state.seq,
+      after.status,
+      hasEnded ? 1 : 0,
+      texts.length,
+      ...texts,
+      claims.length,
+      ...changes,
+      specs.length,
+      ...specs.flat(),
+    ])) as ["ok", number, number] | [string];
+    if (answer !== "ok" || firstSeq === undefined || at === undefined) {
+      this.#deps.metrics.fencedWrites.inc({ script: "commit" });
+      return undefined;
+    }
+    this.#measure(events, after.createdAt, at);
+    // Facts that came between were not seen: the state stays where it was, and the next look folds both.
+    if (firstSeq !== held.state.seq + 1) return held.state.seq;
+    if (hasEnded) {
+      this.#cache.delete(taken.id);
+      if (held.state.status !== "queued") this.#deps.onEnded();
+      return firstSeq + texts.length - 1;
+    }
+    const lines = texts.map((text, index) => ({ seq: firstSeq + index, at, text }));
+    const folded = advance(taken.id, held, [held.last, ...lines]);
+    if (folded) this.#cache.set(taken.id, { ...folded, probedAt: held.probedAt });
+    return firstSeq + texts.length - 1;
+  }
+
+  #settle(look: Taken, { nextLook, seen, quiet }: Settlement): void {
+    this.#deps.scripts
+      .item("settle", look.tag, [look.id, look.token, nextLook, seen, quiet])
+      .then((answer) => {
+        this.#deps.onDue(shardOf(look.id), answer === "again" ? 0 : nextLook - look.now);
+      })
+      // Not settled is as if this supervisor had died: the workflow is due again soon.
+      .catch((error: unknown) => this.#deps.logger.warn({ err: error, workflowId: look.id }, "not settled"));
+  }
+
+  #putOff({ id, now }: Taken, error: unknown): Settlement {
+    const times = (this.#failures.get(id) ?? 0) + 1;
+    this.#failures.set(id, times);
+    this.#cache.delete(id);
+    this.#deps.metrics.lookFailures.inc();
+    this.#deps.logger.error({ err: error, workflowId: id, times }, "a look failed");
+    return { nextLook: now + Math.min(shortestPutOffMs * 2 ** (times - 1), lookEveryMs), seen: 0, quiet: 0 };
+  }
+
+  #measure(events: readonly EventBody[], createdAt: number, at: number): void {
+    const { metrics } = this.#deps;
+    for (const { type } of events) {
+      if (type === "task.retrying") metrics.recoveryOperations.inc({ strategy: "retry" });
+      if (type === "task.crashed") metrics.recoveryOperations.inc({ strategy: "redispatch" });
+      if (type === "repair.applied") metrics.recoveryOperations.inc({ strategy: "repair" });
+      if (/^workflow\.(completed|failed|aborted|cancelled)$/.test(type)) {
+        metrics.workflowDurationSeconds.observe(Math.max(0, at - createdAt) / 1000);
+      }
+    }
+  }
+}
+
+function newToken(): string {
+  return randomBytes(9).toString("base64url");
+}
+
+function pairs(flat: readonly (string | number)[] = []): { taskId: string; epoch: number }[] {
+  const claims: { taskId: string; epoch: number }[] = [];
+  for (let index = 0; index < flat.length; index += 2) {
+    claims.push({ taskId: String(flat[index]), epoch: Number(flat[index + 1]) });
+  }
+  return claims;
+}

@@ -1,0 +1,37 @@
+import type { AgentDescriptor } from "@flotilla/workflow";
+import { fleetTag } from "./keys.ts";
+import type { Scripts } from "./scripts.ts";
+
+/** How long a worker counts as live after it said so, in ms. */
+const liveMs = 15_000;
+
+/** How often a worker says that it lives, in ms; by then a fleet that lost its registry has it again. */
+export const registerEveryMs = 5000;
+
+export interface RegisteredAgent {
+  descriptor: AgentDescriptor;
+  /** Workers that lived a moment ago. */
+  workers: number;
+}
+
+/** Says that a worker of an agent type lives. */
+export async function registerWorker(scripts: Scripts, descriptor: AgentDescriptor, workerId: string): Promise<void> {
+  await scripts.item("register", fleetTag, [descriptor.type, JSON.stringify(descriptor), workerId, liveMs]);
+}
+
+/** Says that a worker has gone; its agent type stays known. */
+export async function unregisterWorker(scripts: Scripts, descriptor: AgentDescriptor, workerId: string): Promise<void> {
+  await scripts.item("register", fleetTag, [descriptor.type, JSON.stringify(descriptor), workerId, 0]);
+}
+
+/** Every agent type that has ever registered, sorted by its name. */
+export async function registeredAgents(scripts: Scripts): Promise<RegisteredAgent[]> {
+  // Type, descriptor and number of workers by turns, as `register` wrote them.
+  const flat = (await scripts.call("agents", fleetTag, [])) as (string | number)[];
+  const agents: RegisteredAgent[] = [];
+  for (let index = 0; index < flat.length; index += 3) {
+    const descriptor = JSON.parse(String(flat[index + 1])) as AgentDescriptor;
+    agents.push({ descriptor, workers: Number(flat[index + 2]) });
+  }
+  return agents.toSorted((a, b) => (a.descriptor.type < b.descriptor.type ? -1 : 1));
+}

@@ -1,0 +1,32 @@
+import { findTemplates, type Json, type PhaseRequest } from "@flotilla/workflow";
+
+/** What a worker must know to run a task: stored when it is planned, answered by its claim. */
+export interface Spec {
+  agent: string;
+  /** With its templates. */
+  input: Json;
+  /** Tasks whose outputs the templates name. */
+  needs: string[];
+}
+
+/** Field of the index that holds the input of the workflow, where a template names it. */
+const inputField = "input";
+
+/** The specs of new phases as fields of the index; lua/claim.lua explains their text. */
+export function specsOf(phases: readonly PhaseRequest[], workflowInput: Json): [field: string, text: string][] {
+  let wantsInput = false;
+  const specs = phases.flatMap((phase) =>
+    phase.tasks.map((task): [string, string] => {
+      const refs = findTemplates(task.input).map(({ ref }) => ref);
+      const needs = [...new Set(refs.flatMap((ref) => (ref?.kind === "task" ? [ref.taskId] : [])))];
+      const usesInput = refs.some((ref) => ref?.kind === "input");
+      wantsInput ||= usesInput;
+      const spec: Spec = { agent: task.agent, input: task.input, needs };
+      return [
+        `spec:${task.id}`,
+        `${task.timeoutMs ?? 0} ${usesInput ? 1 : 0} ${needs.join(",")} ${JSON.stringify(spec)}`,
+      ];
+    }),
+  );
+  return wantsInput ? [...specs, [inputField, JSON.stringify(workflowInput)]] : specs;
+}

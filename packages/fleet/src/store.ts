@@ -1,0 +1,306 @@
+import { setTimeout as delay } from "node:timers/promises";
+import type { Logger, RedisSettings, Service } from "@flotilla/runtime";
+import {
+  type AgentView,
+  type ArtifactView,
+  type BlobStore,
+  isSettled,
+  type Json,
+  type ListQuery,
+  neededOutputs,
+  Priority,
+  projectArtifacts,
+  projectTask,
+  projectWorkflow,
+  StoreUnavailableError,
+  type SubmitOutcome,
+  type TaskView,
+  type WorkflowEvent,
+  type WorkflowRequest,
+  type WorkflowState,
+  WorkflowStatus,
+  type WorkflowStore,
+  type WorkflowSummary,
+  type WorkflowView,
+} from "@flotilla/workflow";
+import { connect, type Connection, disconnect, isConnected } from "./connection.ts";
+import { decodeCursor, encodeCursor } from "./cursor.ts";
+import { agentQueue, idempotencyPlace, newWorkflowId, shardTag, tagOf } from "./keys.ts";
+import { advance, eventOf, everyLine, type FoldedLog, parseLines } from "./log.ts";
+import { LruMap } from "./lru-map.ts";
+import { readOutput } from "./outputs.ts";
+import { Queues } from "./queues.ts";
+import { registeredAgents } from "./registry.ts";
+import { type Reply, Scripts } from "./scripts.ts";
+import { fleetShards } from "./shards.ts";
+
+/** Time from a submit to the look that adds the admission job again, should the first have been lost, in ms. */
+const firstLookMs = 5000;
+
+/** How often open streams look for new lines, in ms; all streams of a process look together. */
+const followEveryMs = 50;
+
+/** Workflows whose folded state is kept between reads. */
+const cachedWorkflows = 200;
+
+export interface StoreOptions {
+  redis: RedisSettings;
+  blobs: BlobStore;
+  /** How long an idempotency key is remembered, in ms. */
+  idempotencyMs: number;
+  logger: Logger;
+}
+
+/** What lua/load.lua answers for a workflow. */
+interface LogPage {
+  status: WorkflowStatus;
+  hasEnded: boolean;
+  tip: number;
+  lines: Reply;
+}
+
+/** The fleet as the HTTP API sees it, over a connection that fails fast. */
+export class RedisStore implements WorkflowStore, Service {
+  readonly #options: StoreOptions;
+  readonly #connection: Connection;
+  readonly #scripts: Scripts;
+  readonly #queues: Queues;
+  readonly #cache = new LruMap<string, FoldedLog>(cachedWorkflows);
+  #shards: readonly string[] = [];
+  #admissions: { id: string; priority: Priority }[] = [];
+
+  constructor(options: StoreOptions) {
+    this.#options = options;
+    this.#connection = connect(options.redis, "failFast", options.logger);
+    this.#scripts = new Scripts(this.#connection);
+    this.#queues = new Queues(this.#connection);
+  }
+
+  async start(): Promise<void> {
+    await isConnected(this.#connection);
+    this.#shards = await fleetShards(this.#connection);
+  }
+
+  async stop(): Promise<void> {
+    await this.#queues.close().catch(() => undefined);
+    disconnect(this.#connection);
+  }
+
+  /** The queues, for boards; read only. */
+  get queues(): Queues {
+    return this.#queues;
+  }
+
+  async submit(
+    tenant: string,
+    request: WorkflowRequest,
+    idempotency?: { key: string; bodyHash: string },
+  ): Promise<SubmitOutcome> {
+    const place = idempotency && idempotencyPlace(tenant, idempotency.key);
+    const id = newWorkflowId(this.#shards, place?.spot);
+    const { priority = "normal", tags = {} } = request;
+    const event = JSON.stringify({ type: "workflow.submitted", data: { tenant, request } });
+    const key = [place?.hash ?? "", idempotency?.bodyHash ?? "", this.#options.idempotencyMs];
+    const item = [id, tenant, priority, JSON.stringify(tags), ...key, firstLookMs, event];
+    // See the header of lua/submit.lua for the shape.
+    const [kind, stored, status] = (await this.#guard(this.#scripts.item("submit", tagOf(id), item))) as [
+      SubmitOutcome["kind"],
+      string,
+      WorkflowStatus,
+    ];
+    if (kind === "conflict") return { kind, id: stored };
+    if (kind === "stored") this.#admitSoon(stored, priority);
+    return { kind, id: stored, status };
+  }
+
+  async get(tenant: string, id: string): Promise<WorkflowView | undefined> {
+    const state = await this.#state(tenant, id);
+    if (!state) return undefined;
+    const outputs = await this.#outputs(id, neededOutputs(state));
+    return projectWorkflow(state, (taskId) => outputs.get(taskId));
+  }
+
+  async list({
+    tenant,
+    status,
+    tag,
+    limit,
+    cursor,
+  }: ListQuery): Promise<{ workflows: WorkflowSummary[]; cursor?: string } | undefined> {
+    const place = cursor === undefined ? undefined : decodeCursor(cursor);
+    if (cursor !== undefined && !place) return undefined;
+    const tagText = tag ? `${tag.key}=${tag.value}` : "";
+    const item = [tenant, status ?? "", tagText, limit + 1, place?.createdAt ?? "+inf", place?.id ?? ""];
+    const pages = await this.#guard(
+      Promise.all(this.#shards.map((shard) => this.#scripts.item("list", shardTag(shard), item))),
+    );
+    // See the header of lua/list.lua for the shape of an entry.
+    const entries = pages.flat() as [string, string, string, string, string, string | null, string][];
+    const newest = entries
+      .map(([id, current, priority, tags, createdAt, endedAt, updatedAt]) => ({
+        summary: {
+          id,
+          status: WorkflowStatus.parse(current),
+          priority: Priority.parse(priority),
+          tags: JSON.parse(tags) as Record<string, string>,
+          createdAt: time(createdAt),
+          updatedAt: time(updatedAt),
+          ...(endedAt === null ? {} : { endedAt: time(endedAt) }),
+        },
+        place: { createdAt: Number(createdAt), id },
+      }))
+      .toSorted((a, b) => b.place.createdAt - a.place.createdAt || (a.place.id < b.place.id ? 1 : -1));
+    const page = newest.slice(0, limit);
+    const last = page.at(-1);
+    const workflows = page.map(({ summary }) => summary);
+    return newest.length > limit && last ? { workflows, cursor: encodeCursor(last.place) } : { workflows };
+  }
+
+  async task(tenant: string, id: string, taskId: string): Promise<{ task: TaskView; settled: boolean } | undefined> {
+    const state = await this.#state(tenant, id);
+    const task = state?.tasks.get(taskId);
+    if (!state || !task) return undefined;
+    const isLogged = task.stage.kind !== "completed" || task.stage.output.inline !== undefined;
+    const outputs = await this.#outputs(id, isLogged ? [] : [taskId]);
+    const view = projectTask(state, task, (needed) => outputs.get(needed), Infinity);
+    return { task: view, settled: isSettled(task.stage) };
+  }
+
+  async artifacts(tenant: string, id: string): Promise<ArtifactView[] | undefined> {
+    const state = await this.#state(tenant, id);
+    return state && projectArtifacts(state);
+  }
+
+  async events(
+    tenant: string,
+    id: string,
+    after: number,
+    limit: number,
+  ): Promise<{ events: WorkflowEvent[]; ended: boolean } | undefined> {
+    const page = await this.#page(tenant, id, after + 1, limit);
+    if (!page) return undefined;
+    const events = parseLines(page.lines).map(eventOf);
+    return { events, ended: page.hasEnded && (events.at(-1)?.seq ?? after) >= page.tip };
+  }
+
+  async follow(
+    tenant: string,
+    id: string,
+    after: number,
+    signal: AbortSignal,
+  ): Promise<AsyncIterable<WorkflowEvent[]> | undefined> {
+    const first = await this.events(tenant, id, after, 1000);
+    return first && this.#follow(tenant, id, after, first, signal);
+  }
+
+  async *#follow(
+    tenant: string,
+    id: string,
+    after: number,
+    first: { events: WorkflowEvent[]; ended: boolean },
+    signal: AbortSignal,
+  ): AsyncGenerator<WorkflowEvent[]> {
+    let page: { events: WorkflowEvent[]; ended: boolean } | undefined = first;
+    let seen = after;
+    while (page) {
+      if (page.events.length > 0) yield page.events;
+      seen = page.events.at(-1)?.seq ?? seen;
+      if (page.ended) return;
+      await this.#tick(signal);
+      page = await this.events(tenant, id, seen, 1000);
+    }
+  }
+
+  async cancel(tenant: string, id: string, reason?: string): Promise<WorkflowStatus | undefined> {
+    const event = { type: "cancel.requested", data: reason === undefined ? {} : { reason } };
+    const item = [id, tenant, "cancel", JSON.stringify(event)];
+    const status = await this.#guard(this.#scripts.item("append", tagOf(id), item));
+    return status === null ? undefined : WorkflowStatus.parse(status);
+  }
+
+  async agents(): Promise<AgentView[]> {
+    return this.#guard(
+      registeredAgents(this.#scripts).then((agents) =>
+        Promise.all(
+          agents.map(async ({ descriptor: { mayPlan, ...descriptor }, workers }) => {
+            const { wait, prioritized, active } = await this.#queues.depth(agentQueue(descriptor.type));
+            const permissions = { tools: descriptor.tools.map(({ name }) => name), mayPlan };
+            return { ...descriptor, permissions, workers, backlog: wait + prioritized + active };
+          }),
+        ),
+      ),
+    );
+  }
+
+  async ping(): Promise<void> {
+    await this.#guard(this.#connection.ping());
+  }
+
+  async #state(tenant: string, id: string): Promise<WorkflowState | undefined> {
+    const cached = this.#cache.get(id);
+    const page = await this.#page(tenant, id, cached?.last.seq ?? 1, everyLine);
+    if (!page) return undefined;
+    const folded =
+      advance(id, cached, parseLines(page.lines)) ??
+      advance(id, undefined, parseLines((await this.#page(tenant, id, 1, everyLine))?.lines));
+    if (!folded) return undefined;
+    this.#cache.set(id, folded);
+    return folded.state;
+  }
+
+  async #page(tenant: string, id: string, from: number, limit: number): Promise<LogPage | undefined> {
+    const reply = await this.#guard(this.#scripts.item("load", tagOf(id), [id, from, limit]));
+    if (reply === null) return undefined;
+    // See the header of lua/load.lua for the shape.
+    const [owner, status, ended, , tip, lines] = reply as [string, string, number, number, number, Reply];
+    return owner === tenant ? { status: WorkflowStatus.parse(status), hasEnded: ended === 1, tip, lines } : undefined;
+  }
+
+  async #outputs(id: string, taskIds: readonly string[]): Promise<Map<string, Json>> {
+    const kept = await this.#guard(
+      Promise.all(taskIds.map((taskId) => this.#scripts.item("outputs", tagOf(id), [id, taskId]))),
+    );
+    const values = await Promise.all(
+      taskIds.map(async (taskId, index): Promise<[string, Json][]> => {
+        const place = kept[index];
+        return typeof place === "string" ? [[taskId, await readOutput(this.#options.blobs, place)]] : [];
+      }),
+    );
+    return new Map(values.flat());
+  }
+
+  /** The admission jobs of one turn go together; one that is lost is added by the first look. */
+  #admitSoon(id: string, priority: Priority): void {
+    this.#admissions.push({ id, priority });
+    if (this.#admissions.length > 1) return;
+    setImmediate(() => {
+      const workflows = this.#admissions;
+      this.#admissions = [];
+      this.#queues
+        .admit(workflows)
+        .catch((error: unknown) => this.#options.logger.warn({ err: error }, "admission left to the supervisor"));
+    });
+  }
+
+  #nextTick: Promise<void> | undefined;
+
+  /** Ends at the same moment for all who wait, so that what they ask next is one call a shard. */
+  async #tick(signal: AbortSignal): Promise<void> {
+    signal.throwIfAborted();
+    this.#nextTick ??= delay(followEveryMs).then(() => {
+      this.#nextTick = undefined;
+    });
+    await this.#nextTick;
+    signal.throwIfAborted();
+  }
+
+  async #guard<T>(answer: Promise<T>): Promise<T> {
+    try {
+      return await answer;
+    } catch (error) {
+      throw new StoreUnavailableError({ cause: error });
+    }
+  }
+}
+
+const time = (ms: string) => new Date(Number(ms)).toISOString();

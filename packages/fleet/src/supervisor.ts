@@ -1,0 +1,166 @@
+import { setTimeout as delay } from "node:timers/promises";
+import type { Logger, Metrics, RedisSettings, Service } from "@flotilla/runtime";
+import type { AgentCatalog, Look } from "@flotilla/workflow";
+import { Admission } from "./admission.ts";
+import { connect, type Connection, disconnect, isConnected } from "./connection.ts";
+import { FleetMetrics } from "./fleet-metrics.ts";
+import { wakeChannel } from "./keys.ts";
+import { Queues } from "./queues.ts";
+import { Reconciler } from "./reconcile.ts";
+import { registeredAgents } from "./registry.ts";
+import { Scripts } from "./scripts.ts";
+import { fleetShards } from "./shards.ts";
+
+/** The loop looks at least this often, whether it was woken or not. */
+const idleMs = 1000;
+
+/** How often agent types and the number of active workflows are read, in ms. */
+const refreshMs = 1000;
+
+export interface SupervisorOptions {
+  redis: RedisSettings;
+  defaults: Look["defaults"];
+  /** Workflows running at once, fleet-wide; a little more may slip through. */
+  maxActiveWorkflows: number;
+  /** How long a workflow is kept after its end, in ms. */
+  retentionMs: number;
+  metrics: Metrics;
+  logger: Logger;
+}
+
+/** Admits workflows and keeps looking at them; see `Reconciler`. */
+export class Supervisor implements Service {
+  readonly #options: SupervisorOptions;
+  /** When each shard is to be swept next, in the time of `performance.now()`. */
+  readonly #dueAt = new Map<string, number>();
+  #connections: Connection[] = [];
+  #queues: Queues | undefined;
+  #admission: Admission | undefined;
+  #loop: Promise<void> | undefined;
+  #timers: NodeJS.Timeout[] = [];
+  #isStopping = false;
+  #wake: () => void = () => undefined;
+  #catalog: AgentCatalog = new Map();
+  #lastSweepAt = -Infinity;
+
+  constructor(options: SupervisorOptions) {
+    this.#options = options;
+  }
+
+  async start(): Promise<void> {
+    const { redis, logger, metrics, defaults, retentionMs, maxActiveWorkflows } = this.#options;
+    const connection = connect(redis, "patient", logger);
+    const queueConnection = connect(redis, "patient", logger);
+    const admissionConnection = connect(redis, "blocking", logger);
+    const subscriber = connect(redis, "blocking", logger);
+    this.#connections = [connection, queueConnection, admissionConnection, subscriber];
+    await Promise.all([isConnected(connection), isConnected(subscriber)]);
+
+    const shards = await fleetShards(connection);
+    const scripts = new Scripts(connection);
+    const queues = new Queues(queueConnection);
+    this.#queues = queues;
+    const reconciler = new Reconciler({
+      scripts,
+      queues,
+      defaults,
+      retentionMs,
+      metrics,
+      logger,
+      agents: () => this.#catalog,
+      readAgents: () => this.#refresh(scripts),
+      onDue: (shard, inMs) => this.#due(shard, inMs),
+      onEnded: () => this.#admission?.ended(),
+    });
+    const fleetMetrics = new FleetMetrics({ scripts, queues, metrics, shards });
+
+    subscriber.on("message", (channel: string) => this.#due(channel.slice(2, 4), 0));
+    await subscriber.subscribe(...shards.map(wakeChannel));
+
+    await this.#refresh(scripts);
+    const admission = new Admission({
+      connection: admissionConnection,
+      maxActive: maxActiveWorkflows,
+      start: (ids) => reconciler.start(ids),
+      logger,
+    });
+    this.#admission = admission;
+    admission.measured(await fleetMetrics.sampleActive());
+    await admission.start();
+
+    this.#every(refreshMs, async () => {
+      await this.#refresh(scripts);
+      admission.measured(await fleetMetrics.sampleActive());
+    });
+    this.#every(5 * refreshMs, () => fleetMetrics.sampleQueues([...this.#catalog.keys()]));
+    this.#loop = this.#run(reconciler, shards);
+  }
+
+  async stop(): Promise<void> {
+    if (this.#isStopping) return;
+    this.#isStopping = true;
+    for (const timer of this.#timers) clearInterval(timer);
+    this.#wake();
+    await this.#admission?.stop();
+    await this.#loop;
+    await this.#queues?.close();
+    for (const connection of this.#connections) disconnect(connection);
+  }
+
+  /** Ms since the loop last took what was due: grows while Redis is away, or the loop stands. */
+  get idleForMs(): number {
+    return performance.now() - this.#lastSweepAt;
+  }
+
+  async #run(reconciler: Reconciler, shards: readonly string[]): Promise<void> {
+    while (!this.#isStopping) {
+      const now = performance.now();
+      const isFull = now - this.#lastSweepAt >= idleMs;
+      const due = shards.filter((shard) => isFull || (this.#dueAt.get(shard) ?? 0) <= now);
+      for (const shard of due) this.#dueAt.set(shard, now + idleMs);
+      try {
+        if (due.length > 0) await reconciler.sweep(due);
+        if (isFull) this.#lastSweepAt = now;
+        await this.#sleep();
+      } catch (error) {
+        this.#options.logger.warn({ err: error }, "a sweep failed");
+        await delay(250);
+      }
+    }
+  }
+
+  /** Waits until some shard is due. */
+  async #sleep(): Promise<void> {
+    const ms = Math.min(...this.#dueAt.values(), this.#lastSweepAt + idleMs) - performance.now();
+    if (ms <= 0 || this.#isStopping) return;
+    const { promise, resolve } = Promise.withResolvers<void>();
+    const timer = setTimeout(resolve, ms);
+    this.#wake = resolve;
+    await promise;
+    clearTimeout(timer);
+  }
+
+  #due(shard: string, inMs: number): void {
+    const at = performance.now() + inMs;
+    if (at >= (this.#dueAt.get(shard) ?? Infinity)) return;
+    this.#dueAt.set(shard, at);
+    this.#wake();
+  }
+
+  async #refresh(scripts: Scripts): Promise<AgentCatalog> {
+    const agents = await registeredAgents(scripts);
+    this.#catalog = new Map(agents.map(({ descriptor }) => [descriptor.type, descriptor]));
+    return this.#catalog;
+  }
+
+  #every(ms: number, work: () => Promise<void>): void {
+    let isRunning = false;
+    const run = async () => {
+      if (isRunning) return;
+      isRunning = true;
+      await work().catch((error: unknown) => this.#options.logger.warn({ err: error }, "not refreshed"));
+      isRunning = false;
+    };
+    this.#timers.push(setInterval(() => void run(), ms));
+  }
+}

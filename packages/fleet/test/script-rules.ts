@@ -1,0 +1,22 @@
+import { describe } from "vitest";
+import type { Connection } from "../src/index.ts";
+import { claimRules } from "./rules/claims.ts";
+import { commitRules } from "./rules/commits.ts";
+import { fencingRules } from "./rules/fencing.ts";
+import { lookRules } from "./rules/looks.ts";
+import { readingRules } from "./rules/reading.ts";
+import { registryRules } from "./rules/registry.ts";
+import { submissionRules } from "./rules/submission.ts";
+import { Shard } from "./shard.ts";
+
+/** The rules of every script of lua/, to be stated over any kind of Redis. */
+export function scriptRules(connection: () => Connection): void {
+  const newShard = () => new Shard(connection());
+  submissionRules(newShard);
+  readingRules(newShard);
+  lookRules(newShard);
+  commitRules(newShard);
+  claimRules(newShard);
+  describe("fencing", () => fencingRules(newShard));
+  describe("registry", () => registryRules(connection));
+}

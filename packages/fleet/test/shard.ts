@@ -1,0 +1,343 @@
+import { Cluster } from "ioredis";
+import type { Connection } from "../src/index.ts";
+import { Scripts } from "../src/index.ts";
+import { newWorkflowId, shardTag, wakeChannel } from "../src/keys.ts";
+import { type Line, parseLines } from "../src/log.ts";
+import type { Reply } from "../src/scripts.ts";
+
+/** A workflow as `take` and `start` hand it to a look. */
+export interface TakenEntry {
+  id: string;
+  revision: number;
+  isRepeated: boolean;
+  lines: Line[];
+  expired: (string | number)[];
+}
+
+/** What `take` answers. */
+export interface TakeAnswer {
+  now: number;
+  lateMs: number;
+  next: number;
+  entries: TakenEntry[];
+}
+
+/** Who writes: a claim as its worker knows it. */
+export interface Writer {
+  epoch: number;
+  holder: string;
+}
+
+/** A claim change as `commit` takes it. */
+export type Change = [kind: "revoke" | "reopen", task: string, epoch: number, attempt: number, dispatch: number];
+
+/** A workflow with tasks that are dispatched, and no look under way. */
+export interface Dispatched {
+  id: string;
+  revision: number;
+  /** Place of the last line. */
+  seen: number;
+}
+
+interface Commit {
+  token?: string;
+  revision: number;
+  seen?: number;
+  status?: string;
+  ended?: boolean;
+  events?: object[];
+  claims?: Change[];
+  /** By task; see `specText`. */
+  specs?: Record<string, string>;
+  /** Of the workflow, as JSON. */
+  input?: string;
+}
+
+interface SpecOptions {
+  timeoutMs?: number;
+  wantsInput?: boolean;
+  needs?: string[];
+  spec?: object;
+}
+
+interface Submission {
+  id?: string;
+  owner?: string;
+  priority?: string;
+  tags?: Record<string, string>;
+  key?: string;
+  body?: string;
+  lifetimeMs?: number;
+  firstLookMs?: number;
+}
+
+const tenant = "acme";
+const hourMs = 3_600_000;
+let shardsMade = 0;
+
+/** The spec of a task as `commit` stores it; see lua/claim.lua. */
+export function specText({ timeoutMs = 0, wantsInput = false, needs = [], spec = {} }: SpecOptions = {}): string {
+  return `${timeoutMs} ${wantsInput ? 1 : 0} ${needs.join(",")} ${JSON.stringify(spec)}`;
+}
+
+/** A shard of its own, spoken to through the scripts and looked at directly. Every default is the simplest one. */
+export class Shard {
+  readonly name: string;
+  readonly tag: string;
+  readonly connection: Connection;
+  readonly #scripts: Scripts;
+
+  constructor(connection: Connection) {
+    this.name = (shardsMade++).toString(36).padStart(2, "0");
+    this.tag = shardTag(this.name);
+    this.connection = connection;
+    this.#scripts = new Scripts(connection);
+  }
+
+  newId(): string {
+    return newWorkflowId([this.name]);
+  }
+
+  /** Several items of one script in one call, as what comes in one turn goes together. */
+  item(script: string, args: readonly (string | number)[], head: readonly (string | number)[] = []): Promise<Reply> {
+    return this.#scripts.item(script, this.tag, args, head);
+  }
+
+  call(script: string, args: readonly (string | number)[]): Promise<Reply> {
+    return this.#scripts.call(script, this.tag, args);
+  }
+
+  submit({
+    id = this.newId(),
+    owner = tenant,
+    priority = "normal",
+    tags = {},
+    key = "",
+    body = "",
+    lifetimeMs = hourMs,
+    firstLookMs = hourMs,
+  }: Submission = {}): Promise<[kind: string, id: string, status?: string]> {
+    const event = JSON.stringify({ type: "workflow.submitted", data: {} });
+    const args = [id, owner, priority, JSON.stringify(tags), key, body, lifetimeMs, firstLookMs, event];
+    // See lua/submit.lua for the shape.
+    return this.item("submit", args) as Promise<[string, string, string?]>;
+  }
+
+  /** Starts workflows; the entries as `take` gives them, undefined where nothing was started. */
+  async start(ids: readonly string[], token = "start", takeMs = 5000): Promise<(TakenEntry | undefined)[]> {
+    const event = JSON.stringify({ type: "workflow.started", data: {} });
+    const [, ...entries] = (await this.call("start", [token, takeMs, ...ids.flatMap((id) => [id, event])])) as Reply[];
+    return entries.map((entry) => (entry === null ? undefined : takenEntry(entry)));
+  }
+
+  async take({ most = 64, token = "look", takeMs = 5000, leaseMs = 6000, gapMs = hourMs } = {}): Promise<TakeAnswer> {
+    const [now, lateMs, next, ...entries] = (await this.call("take", [most, token, takeMs, leaseMs, gapMs])) as [
+      number,
+      number,
+      number,
+      ...Reply[],
+    ];
+    return { now, lateMs, next, entries: entries.map(takenEntry) };
+  }
+
+  async load(id: string, from = 1, most = 1000) {
+    const reply = await this.item("load", [id, from, most]);
+    if (reply === null) return undefined;
+    const [owner, status, ended, revision, tip, lines] = reply as [string, string, number, number, number, Reply];
+    return { owner, status, hasEnded: ended === 1, revision, tip, lines: parseLines(lines) };
+  }
+
+  /** Commits as the look that has the workflow, unless another token is given. */
+  async commit(id: string, commit: Commit): Promise<[kind: string, ...detail: (string | number)[]]> {
+    const {
+      token = (await this.connection.hget(this.key(id, "index"), "token")) ?? "",
+      revision,
+      seen = 0,
+      status = "running",
+      ended = false,
+      events = [],
+      claims = [],
+      specs = {},
+      input,
+    } = commit;
+    const fields = Object.entries(specs).map(([task, text]) => [`spec:${task}`, text]);
+    if (input !== undefined) fields.push(["input", input]);
+    const lists = [events.map((event) => JSON.stringify(event)), claims, fields];
+    const args = [
+      id,
+      token,
+      revision,
+      seen,
+      status,
+      ended ? 1 : 0,
+      ...lists.flatMap((list) => [list.length, ...list.flat()]),
+    ];
+    return this.item("commit", args) as Promise<[string, ...(string | number)[]]>;
+  }
+
+  settle(id: string, { token = "look", nextLook = Number.MAX_SAFE_INTEGER, seen = 0, quiet = 0 } = {}): Promise<Reply> {
+    return this.item("settle", [id, token, nextLook, seen, quiet]);
+  }
+
+  claim(
+    id: string,
+    task: string,
+    { attempt = 1, dispatch = 1, holder = "holder", worker = "worker", leaseMs = 6000, inlineBytes = 65_536 } = {},
+  ): Promise<Reply[]> {
+    const args = [id, task, attempt, dispatch, holder, worker];
+    return this.item("claim", args, [leaseMs, inlineBytes]) as Promise<Reply[]>;
+  }
+
+  renew(id: string, task: string, { epoch, holder }: Writer, leaseMs = 6000): Promise<Reply> {
+    return this.item("renew", [id, task, epoch, holder], [leaseMs]);
+  }
+
+  keepStep(id: string, task: string, { epoch, holder }: Writer, key: string, value: string): Promise<Reply> {
+    return this.item("step", [id, task, epoch, holder, "result", key, value]);
+  }
+
+  progress(id: string, task: string, { epoch, holder }: Writer, message = "on it"): Promise<Reply> {
+    const event = JSON.stringify({ type: "task.progressed", taskId: task, attempt: 1, epoch, data: { message } });
+    return this.item("step", [id, task, epoch, holder, "progress", "", event]);
+  }
+
+  record(
+    id: string,
+    task: string,
+    { epoch, holder }: Writer,
+    { kind = "completed", output = "", mayBeQuiet = false } = {},
+  ): Promise<Reply> {
+    const event = JSON.stringify({ type: `task.${kind}`, taskId: task, attempt: 1, epoch, data: {} });
+    return this.item("record", [id, task, epoch, holder, kind, output, mayBeQuiet ? 1 : 0, event]);
+  }
+
+  journal(id: string, task: string): Promise<Reply> {
+    return this.item("journal", [id, task]);
+  }
+
+  output(id: string, task: string): Promise<Reply> {
+    return this.item("outputs", [id, task]);
+  }
+
+  cancel(id: string, owner = tenant): Promise<Reply> {
+    return this.item("append", [id, owner, "cancel", JSON.stringify({ type: "cancel.requested", data: {} })]);
+  }
+
+  forget(id: string, token = "look"): Promise<Reply> {
+    return this.item("forget", [id, token]);
+  }
+
+  /** Ids of one page of a list. */
+  async list({ owner = tenant, status = "", tag = "", most = 50, newest = "+inf", before = "" } = {}): Promise<
+    string[]
+  > {
+    const page = (await this.item("list", [owner, status, tag, most, newest, before])) as [string, ...Reply[]][];
+    return page.map(([id]) => id);
+  }
+
+  active(): Promise<Reply> {
+    return this.call("active", []);
+  }
+
+  /** A workflow whose tasks are dispatched once, started and settled by a look. */
+  async dispatched(specs: Record<string, string> = { a: specText() }, revisions = 1): Promise<Dispatched> {
+    const [, id] = await this.submit();
+    await this.start([id], "first");
+    const events = [{ type: "workflow.planned" }, { type: "tasks.scheduled" }];
+    for (let revision = 1; revision < revisions; revision++) await this.commit(id, { revision });
+    await this.commit(id, { revision: revisions, events, specs });
+    await this.settle(id, { token: "first", seen: 4 });
+    return { id, revision: revisions + 1, seen: 4 };
+  }
+
+  /** A workflow that has ended, and whose retention is over. */
+  async ended(submission: Submission = {}, status = "completed"): Promise<string> {
+    const [, id] = await this.submit(submission);
+    await this.start([id], "first");
+    await this.commit(id, { revision: 1, seen: 2, status, ended: true, events: [{ type: `workflow.${status}` }] });
+    await this.settle(id, { token: "first", nextLook: 1, seen: 3 });
+    return id;
+  }
+
+  key(id: string, name: string): string {
+    return `${this.tag}:wf:${id}:${name}`;
+  }
+
+  async now(): Promise<number> {
+    const [seconds, micros] = await (this.connection instanceof Cluster ? this.#anyNode() : this.connection).time();
+    return Number(seconds) * 1000 + Math.floor(Number(micros) / 1000);
+  }
+
+  /** When the workflow is looked at next; undefined when never. */
+  async due(id: string): Promise<number | undefined> {
+    return numberOf(await this.connection.zscore(`${this.tag}:due`, id));
+  }
+
+  async setDue(id: string, at: number): Promise<void> {
+    await this.connection.zadd(`${this.tag}:due`, at, id);
+  }
+
+  /** When the lease of a task ends; undefined when it has none. */
+  async lease(id: string, task: string): Promise<number | undefined> {
+    return numberOf(await this.connection.zscore(`${this.tag}:leases`, `${id}|${task}`));
+  }
+
+  /** Lets the lease of a task be over, as if its worker had died a while ago. */
+  async expireLease(id: string, task: string): Promise<void> {
+    await this.connection.zadd(`${this.tag}:leases`, 1, `${id}|${task}`);
+  }
+
+  /** Makes it so that takes have come without a gap for long: leases are judged. */
+  async calm(): Promise<void> {
+    await this.connection.hset(`${this.tag}:tick`, { last: await this.now(), calm: 1 });
+  }
+
+  /** Types of the events in the log, in order. */
+  async types(id: string): Promise<string[]> {
+    const lines = (await this.load(id))?.lines ?? [];
+    return lines.map(({ text }) => (JSON.parse(text) as { type: string }).type);
+  }
+
+  /** Names of all keys of this shard. */
+  async keys(): Promise<string[]> {
+    const nodes = this.connection instanceof Cluster ? this.connection.nodes("master") : [this.connection];
+    const names = await Promise.all(nodes.map((node) => node.keys(`${this.tag}:*`)));
+    return names.flat().toSorted();
+  }
+
+  /** All that the shard holds, byte for byte, to see that something changed nothing. */
+  async contents(): Promise<Record<string, string>> {
+    const keys = await this.keys();
+    const dumps = await Promise.all(keys.map((key) => this.connection.dumpBuffer(key)));
+    return Object.fromEntries(keys.map((key, index) => [key, dumps[index]?.toString("base64") ?? ""]));
+  }
+
+  /** Counts what the shard publishes from now on. */
+  async listen(): Promise<{ count(): number; stop(): void }> {
+    const subscriber = this.connection.duplicate();
+    let count = 0;
+    subscriber.on("message", () => count++);
+    await subscriber.subscribe(wakeChannel(this.name));
+    return { count: () => count, stop: () => subscriber.disconnect() };
+  }
+
+  #anyNode() {
+    const [node] = this.connection instanceof Cluster ? this.connection.nodes("master") : [];
+    if (!node) throw new Error("a cluster without nodes");
+    return node;
+  }
+}
+
+function takenEntry(reply: Reply): TakenEntry {
+  // See lua/take.lua for the shape; `start` leaves out the claims.
+  const [id, revision, repeated = 0, lines = [], expired = []] = reply as [
+    string,
+    number,
+    number?,
+    Reply?,
+    (string | number)[]?,
+  ];
+  return { id, revision, isRepeated: repeated === 1, lines: parseLines(lines), expired };
+}
+
+const numberOf = (text: string | null) => (text === null ? undefined : Number(text));

@@ -1,0 +1,102 @@
+import { z } from "zod";
+
+/** Exit code of a process whose configuration is refused (`EX_CONFIG` of sysexits.h). */
+export const badConfigurationExitCode = 78;
+
+/** The configuration is refused; the message is a list to print as it stands, one variable a line. */
+export class ConfigError extends Error {
+  readonly problems: readonly ConfigProblem[];
+
+  constructor(problems: readonly ConfigProblem[]) {
+    const lines = problems.map(({ variable, problem, advice }) => `  ${variable} ${problem} (${advice})`);
+    super(["bad configuration:", ...lines].join("\n"));
+    this.name = "ConfigError";
+    this.problems = problems;
+  }
+}
+
+/** One variable that is wrong: what is wrong with it, and what to do. Values are never repeated, for they may be secrets. */
+export interface ConfigProblem {
+  variable: string;
+  problem: string;
+  advice: string;
+}
+
+type Environment = Readonly<Record<string, string | undefined>>;
+
+/**
+ * What the variables say, parsed by an object schema whose keys are their names: a frozen object.
+ * A variable set to the empty string counts as unset. Throws `ConfigError` naming every problem at once.
+ */
+export function parseConfig<S extends z.ZodObject>(schema: S, environment: Environment): Readonly<z.output<S>> {
+  const given = Object.fromEntries(Object.entries(environment).filter(([, value]) => value));
+  const parsed = schema.safeParse(given);
+  const problems = [
+    ...conflicts(schema, given),
+    ...(parsed.error?.issues ?? []).map((issue) => problem(schema, issue)),
+  ];
+  if (!parsed.success || problems.length > 0) throw new ConfigError(problems);
+  return Object.freeze(parsed.data);
+}
+
+/** For `main.ts`: the parsed configuration, or the list of problems on stderr and exit 78. */
+export function configOrExit<S extends z.ZodObject>(schema: S, environment: Environment): Readonly<z.output<S>> {
+  try {
+    return parseConfig(schema, environment);
+  } catch (error) {
+    if (!(error instanceof ConfigError)) throw error;
+    process.stderr.write(`${error.message}\n`);
+    process.exit(badConfigurationExitCode);
+  }
+}
+
+interface Conflict extends ConfigProblem {
+  holds(given: Environment): boolean;
+}
+
+/** Rules that span variables stand here and not as refinements: composing object schemas would drop those. */
+const conflictRules: readonly Conflict[] = [
+  {
+    variable: "REDIS_HOST",
+    problem: "is set beside REDIS_URL",
+    advice: "set one of them",
+    holds: (given) => given.REDIS_URL !== undefined && given.REDIS_HOST !== undefined,
+  },
+  {
+    variable: "REDIS_TLS_CERT",
+    problem: "and REDIS_TLS_KEY go together",
+    advice: "set both or neither",
+    holds: (given) => (given.REDIS_TLS_CERT === undefined) !== (given.REDIS_TLS_KEY === undefined),
+  },
+  {
+    variable: "FLOTILLA_PROBE",
+    problem: "is refused in production",
+    advice: "unset it: the probe agent kills its own process and writes files on request",
+    holds: (given) => given.NODE_ENV === "production" && /^(1|true)$/.test(given.FLOTILLA_PROBE ?? ""),
+  },
+];
+
+function conflicts(schema: z.ZodObject, given: Environment): ConfigProblem[] {
+  return conflictRules
+    .filter((rule) => rule.variable in schema.shape && rule.holds(given))
+    .map(({ variable, problem, advice }) => ({ variable, problem, advice }));
+}
+
+function problem(schema: z.ZodObject, issue: z.core.$ZodIssue): ConfigProblem {
+  const variable = String(issue.path[0]);
+  const missing = issue.code === "invalid_type" && issue.input === undefined;
+  const described = schema.shape[variable];
+  return {
+    variable,
+    problem: missing ? "is not set" : issue.message,
+    advice: described === undefined ? "see docs/configuration.md" : advice(described),
+  };
+}
+
+function advice(variable: z.core.$ZodType): string {
+  const meaning = z.globalRegistry.get(variable)?.description ?? "see docs/configuration.md";
+  if (variable instanceof z.ZodDefault)
+    return `${meaning}; leave it out for ${JSON.stringify(variable.def.defaultValue)}`;
+  if (variable instanceof z.ZodOptional || variable instanceof z.ZodExactOptional) return `${meaning}; may be left out`;
+  return meaning;
+}

@@ -1,0 +1,153 @@
+import { readFileSync } from "node:fs";
+import { delimiter, resolve } from "node:path";
+import { AgentType } from "@flotilla/workflow";
+import { z } from "zod";
+
+const dayMs = 86_400_000;
+const longestTimerMs = 2_147_483_647;
+
+function integer(min: number, max: number) {
+  const message = `must be a whole number from ${min} to ${max}`;
+  return z.string().regex(/^\d+$/, message).transform(Number).pipe(z.int(message).min(min, message).max(max, message));
+}
+
+const port = integer(0, 65_535);
+
+const flag = z.enum(["1", "true", "0", "false"], "must be 1 or 0").transform((text) => text === "1" || text === "true");
+
+const path = z.string().transform((text) => resolve(text));
+
+const httpUrl = z.url({ protocol: /^https?$/, error: "must be an http or https address" });
+
+/** The text of the file that the variable names, so that a missing file is found at start. */
+const pemFile = z.string().transform((file, context) => {
+  try {
+    return readFileSync(file, "utf8");
+  } catch {
+    context.addIssue({ code: "custom", message: "must name a file that this process can read" });
+    return z.NEVER;
+  }
+});
+
+/** What every process reads. */
+export const processEnvironment = z.object({
+  NODE_ENV: z
+    .string()
+    .default("development")
+    .describe("`production` refuses what is only for trying out: the probe agent and the in-memory Redis"),
+  LOG_LEVEL: z
+    .enum(["trace", "debug", "info", "warn", "error", "fatal", "silent"], {
+      error: "must be one of trace, debug, info, warn, error, fatal, silent",
+    })
+    .default("info")
+    .describe("least severe log line that is written to stderr"),
+  HOST: z.string().default("127.0.0.1").describe("address that the listeners bind; `0.0.0.0` in a container"),
+  METRICS_PORT: port
+    .default(9090)
+    .describe("port of `/metrics`, and of `/health` and `/ready` but on the API; 0 picks one"),
+});
+
+/** Where Redis is. `redisSettings` makes one description of it. */
+export const redisEnvironment = z.object({
+  REDIS_URL: z
+    .url({ protocol: /^rediss?$/, error: "must be a redis:// or rediss:// address" })
+    .exactOptional()
+    .describe(
+      "`redis://[user:password@]host[:port][/database]`, or `rediss://` for TLS; instead of the variables below",
+    ),
+  REDIS_HOST: z
+    .string()
+    .exactOptional()
+    .describe("host of Redis, or of one node of a cluster; 127.0.0.1 where none is named"),
+  REDIS_PORT: integer(1, 65_535)
+    .default(6379)
+    .describe("port of Redis; a Service named `redis` sets it to an address unless `enableServiceLinks` is false"),
+  REDIS_USERNAME: z.string().exactOptional().describe("ACL user"),
+  REDIS_PASSWORD: z.string().exactOptional().describe("password, of the ACL user if one is named"),
+  REDIS_TLS: flag.default(false).describe("whether to speak TLS; on as well where one of the files below is given"),
+  REDIS_TLS_CA: pemFile.exactOptional().describe("PEM file of the authorities to trust instead of the system's"),
+  REDIS_TLS_CERT: pemFile.exactOptional().describe("PEM file of the client certificate"),
+  REDIS_TLS_KEY: pemFile.exactOptional().describe("PEM file of the client certificate's key"),
+  REDIS_CLUSTER: flag.default(false).describe("whether the address is a node of a Redis Cluster"),
+});
+
+/** What the API reads. */
+export const apiEnvironment = z.object({
+  PORT: port.default(8080).describe("port of the HTTP API; 0 picks one"),
+  FLOTILLA_RATE_LIMIT: integer(1, 10_000_000)
+    .exactOptional()
+    .describe("requests a minute that one tenant may make; no limit unless set"),
+  FLOTILLA_IDEMPOTENCY_MS: integer(1, longestTimerMs)
+    .default(dayMs)
+    .describe("how long an `Idempotency-Key` is remembered, in ms"),
+});
+
+/** What the supervisor reads. */
+export const supervisorEnvironment = z.object({
+  MAX_ACTIVE_WORKFLOWS: integer(1, 1_000_000)
+    .default(1000)
+    .describe("workflows that run at once in the whole fleet; others wait in the queue"),
+  MAX_CONCURRENT_AGENTS: integer(1, 2000)
+    .default(1000)
+    .describe("tasks of one workflow that run at once, where the workflow does not say"),
+  MAX_RETRIES: integer(0, 99).default(2).describe("tries of a task after the first, where the task does not say"),
+  FLOTILLA_RETENTION_MS: integer(1, longestTimerMs)
+    .default(dayMs)
+    .describe("how long an ended workflow is kept in Redis, in ms"),
+});
+
+/** What an agent worker reads. */
+export const agentEnvironment = z.object({
+  AGENT_TYPE: AgentType.describe("agent type that this worker runs; names its queue"),
+  AGENT_CONCURRENCY: integer(1, 1000).default(10).describe("tasks that one worker process runs at once"),
+  FLOTILLA_AGENTS_DIR: path.exactOptional().describe("folder of further agent modules, one file each"),
+  FLOTILLA_DOCS_ROOTS: z
+    .string()
+    .transform((text) =>
+      text
+        .split(delimiter)
+        .filter(Boolean)
+        .map((root) => resolve(root)),
+    )
+    .default([])
+    .describe("folders below which agents may read documents, separated as in `PATH`; none unless set"),
+});
+
+/** Switches of the probe agent, which exists for tests. */
+export const probeEnvironment = z.object({
+  FLOTILLA_PROBE: flag.default(false).describe("whether the agent type `probe` exists; refused in production"),
+  FLOTILLA_PROBE_EFFECTS: path
+    .exactOptional()
+    .describe("file to which the probe appends its effects, one JSON line each"),
+});
+
+/** Which model the agents ask. */
+export const modelEnvironment = z.object({
+  OPENAI_BASE_URL: httpUrl
+    .exactOptional()
+    .describe("OpenAI-compatible endpoint, with its `/v1`; the embedded extractive model answers unless set"),
+  OPENAI_API_KEY: z.string().exactOptional().describe("key for that endpoint"),
+  OPENAI_MODEL: z.string().default("gpt-4.1-mini").describe("model to ask for at that endpoint"),
+});
+
+/** Where a process keeps files. */
+export const storageEnvironment = z.object({
+  FLOTILLA_DATA_DIR: path
+    .prefault(".flotilla")
+    .describe(
+      "folder of blobs, of the document index and of a local fleet's Redis; shared by all processes of a fleet",
+    ),
+});
+
+/** How the local fleet finds its Redis. */
+export const localEnvironment = z.object({
+  FLOTILLA_FETCH: flag.default(true).describe("whether a missing `redis-server` may be fetched from the distribution"),
+});
+
+/** How a client finds the fleet. */
+export const clientEnvironment = z.object({
+  FLOTILLA_URL: httpUrl
+    .exactOptional()
+    .describe("address of the API; the fleet that is up on the data folder unless set"),
+  FLOTILLA_API_KEY: z.string().exactOptional().describe("API key; the one of that local fleet unless set"),
+});

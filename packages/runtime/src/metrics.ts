@@ -1,0 +1,88 @@
+import { collectDefaultMetrics, Counter, Gauge, Histogram, Registry } from "prom-client";
+
+const durationBuckets = [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300, 1800, 3600];
+
+/** What a process measures; each process fills what it sees. */
+export type Metrics = ReturnType<typeof createMetrics>;
+
+/**
+ * The metrics of one process, in a registry of its own. Seconds are seconds; labels are bounded.
+ * A gauge shows nothing until it is set, so that only the process that knows a number tells it.
+ */
+export function createMetrics() {
+  const registry = new Registry();
+  const registers = [registry];
+  collectDefaultMetrics({ register: registry });
+
+  const activeWorkflows = new Gauge({
+    name: "flotilla_active_workflows",
+    help: "Workflows that are started and not parked, fleet-wide",
+    registers,
+  });
+  const dueLagSeconds = new Gauge({
+    name: "flotilla_due_lag_seconds",
+    help: "How long the most overdue look at a workflow has been waiting",
+    registers,
+  });
+  activeWorkflows.remove();
+  dueLagSeconds.remove();
+
+  return {
+    registry,
+    activeWorkflows,
+    dueLagSeconds,
+    queueDepth: new Gauge({
+      name: "flotilla_queue_depth",
+      help: "Jobs in a queue by BullMQ state",
+      labelNames: ["queue", "state"],
+      registers,
+    }),
+    queueOldestAgeSeconds: new Gauge({
+      name: "flotilla_queue_oldest_age_seconds",
+      help: "Age of the oldest waiting job of a queue",
+      labelNames: ["queue"],
+      registers,
+    }),
+    queueBacklog: new Gauge({
+      name: "flotilla_queue_backlog",
+      help: "Jobs waiting, prioritized or active for an agent type: the number that scales the fleet",
+      labelNames: ["agent_type"],
+      registers,
+    }),
+    workflowDurationSeconds: new Histogram({
+      name: "flotilla_workflow_duration_seconds",
+      help: "From submission to the end of a workflow",
+      buckets: durationBuckets,
+      registers,
+    }),
+    taskDurationSeconds: new Histogram({
+      name: "flotilla_task_duration_seconds",
+      help: "From the claim of a task to its outcome",
+      buckets: durationBuckets,
+      registers,
+    }),
+    agentExecutions: new Counter({
+      name: "flotilla_agent_executions_total",
+      help: "Claims that ended, by outcome",
+      labelNames: ["agent_type", "outcome"],
+      registers,
+    }),
+    recoveryOperations: new Counter({
+      name: "flotilla_recovery_operations_total",
+      help: "Decisions that brought failed or lost work back",
+      labelNames: ["strategy"],
+      registers,
+    }),
+    fencedWrites: new Counter({
+      name: "flotilla_fenced_writes_total",
+      help: "Writes refused because a later claim, a cancel or another decision came first",
+      labelNames: ["script"],
+      registers,
+    }),
+    lookFailures: new Counter({
+      name: "flotilla_look_failures_total",
+      help: "Looks at a workflow that threw and were put off",
+      registers,
+    }),
+  };
+}

@@ -1,0 +1,60 @@
+import type { z } from "zod";
+import type { redisEnvironment } from "./environment.ts";
+
+/** PEM texts; an empty object is TLS with the system's authorities and no client certificate. */
+export interface TlsSettings {
+  ca?: string;
+  cert?: string;
+  key?: string;
+}
+
+/** How to reach Redis, wherever it was read from. */
+export interface RedisSettings {
+  host: string;
+  port: number;
+  username?: string;
+  password?: string;
+  /** Number of the logical database; always 0 on a cluster. */
+  database: number;
+  tls?: TlsSettings;
+  /** Whether `host` is one node of a Redis Cluster. */
+  cluster: boolean;
+}
+
+/** Redis as parsed variables name it; `REDIS_USERNAME`, `REDIS_PASSWORD` and the TLS files complete a URL that lacks them. */
+export function redisSettings(config: Readonly<z.output<typeof redisEnvironment>>): RedisSettings {
+  const named: RedisSettings =
+    config.REDIS_URL === undefined
+      ? { host: config.REDIS_HOST ?? "127.0.0.1", port: config.REDIS_PORT, database: 0, cluster: config.REDIS_CLUSTER }
+      : redisSettingsOf(config.REDIS_URL, config.REDIS_CLUSTER);
+  const tls = tlsFiles(config);
+  const speaksTls = config.REDIS_TLS || named.tls !== undefined || Object.keys(tls).length > 0;
+  return {
+    ...(config.REDIS_USERNAME !== undefined && { username: config.REDIS_USERNAME }),
+    ...(config.REDIS_PASSWORD !== undefined && { password: config.REDIS_PASSWORD }),
+    ...named,
+    ...(speaksTls && { tls }),
+  };
+}
+
+/** Redis at a `redis://` or `rediss://` address. Throws a TypeError when it is not a URL. */
+export function redisSettingsOf(url: string, cluster = false): RedisSettings {
+  const { protocol, hostname, port, username, password, pathname } = new URL(url);
+  return {
+    host: hostname.replace(/^\[|\]$/g, "") || "127.0.0.1",
+    port: port === "" ? 6379 : Number(port),
+    database: Number.parseInt(pathname.slice(1), 10) || 0,
+    ...(username !== "" && { username: decodeURIComponent(username) }),
+    ...(password !== "" && { password: decodeURIComponent(password) }),
+    ...(protocol === "rediss:" && { tls: {} }),
+    cluster,
+  };
+}
+
+function tlsFiles(config: Readonly<z.output<typeof redisEnvironment>>): TlsSettings {
+  return {
+    ...(config.REDIS_TLS_CA !== undefined && { ca: config.REDIS_TLS_CA }),
+    ...(config.REDIS_TLS_CERT !== undefined && { cert: config.REDIS_TLS_CERT }),
+    ...(config.REDIS_TLS_KEY !== undefined && { key: config.REDIS_TLS_KEY }),
+  };
+}

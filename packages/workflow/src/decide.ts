@@ -1,0 +1,322 @@
+import { type EventBody, requestedPhases, singleTask } from "./event.ts";
+import { type Failure, poisonDeaths } from "./failure.ts";
+import { StateDraft } from "./fold.ts";
+import { type AgentCatalog, planIssues } from "./plan.ts";
+import { PhaseRequest, type Priority } from "./request.ts";
+import { retryDelayMs } from "./retry.ts";
+import { isOutstanding, isReady, isSettled, openNeeds, type TaskState, type WorkflowState } from "./state.ts";
+import { z } from "zod";
+
+/** The longest that an open workflow goes without somebody looking at it. */
+export const lookEveryMs = 60_000;
+
+/** A workflow that nobody has admitted gets its admission job again this often. */
+const admitEveryMs = 5000;
+
+/** What the outside knows at the time of a look; all times are Redis time in ms. */
+export interface Look {
+  now: number;
+  /** Claims whose lease has run out, judged in calm only. */
+  expired: readonly { taskId: string; epoch: number }[];
+  /** Scheduled tasks whose job is proven gone from its queue. */
+  missing: readonly string[];
+  /** The look before this one was cut off: what it dispatched may never have arrived. */
+  isRepeated: boolean;
+  agents: AgentCatalog;
+  /** Tries of a task and tasks at once, where the request does not say. */
+  defaults: { attempts: number; concurrency: number };
+}
+
+/** A change to a claim, valid only while that claim still has the epoch it was decided on. */
+export type ClaimChange =
+  /** From now on nothing that the holder writes is taken. */
+  | { kind: "revoke"; taskId: string; epoch: number }
+  /** Another attempt or dispatch may be claimed, and no older one. */
+  | { kind: "reopen"; taskId: string; epoch: number; attempt: number; dispatch: number };
+
+/** One job for one attempt of a task. */
+export interface Dispatch {
+  taskId: string;
+  agent: string;
+  attempt: number;
+  dispatch: number;
+  priority: Priority;
+}
+
+export interface Decision {
+  events: readonly EventBody[];
+  claims: readonly ClaimChange[];
+  dispatches: readonly Dispatch[];
+  /** Tasks that were scheduled so long ago that their job should be looked for. */
+  suspects: readonly Dispatch[];
+  /** Whether the workflow waits to be admitted: its admission job is to be there. */
+  admit: boolean;
+  nextLook: number;
+  /** How many tasks may complete before anybody needs to look; see `quietCompletions`. */
+  quiet: number;
+  /** The state once `events` stand in the log. */
+  after: WorkflowState;
+}
+
+/**
+ * What is to be done now. Pure and level-triggered: it asks what should be true of this state, not what just
+ * happened, so looking twice, late or for no reason is harmless. A decision stays valid when facts it has not seen
+ * stand between it and the state: it schedules only what is ready, readiness never goes away, and each claim it
+ * changes is named with its epoch.
+ */
+export function decide(state: WorkflowState, look: Look): Decision {
+  const decider = new Decider(state, look);
+  decider.run();
+  return decider.decision();
+}
+
+class Decider {
+  readonly #draft: StateDraft;
+  readonly #look: Look;
+  readonly #events: EventBody[] = [];
+  readonly #claims: ClaimChange[] = [];
+  readonly #dispatches: Dispatch[] = [];
+  readonly #suspects: Dispatch[] = [];
+  #nextLook: number;
+  #admit = false;
+
+  constructor(state: WorkflowState, look: Look) {
+    this.#draft = new StateDraft(state);
+    this.#look = look;
+    this.#nextLook = look.now + lookEveryMs;
+  }
+
+  get #state(): WorkflowState {
+    return this.#draft.state();
+  }
+
+  decision(): Decision {
+    return {
+      events: this.#events,
+      claims: this.#claims,
+      dispatches: this.#dispatches,
+      suspects: this.#suspects,
+      admit: this.#admit,
+      nextLook: this.#nextLook,
+      quiet: this.#state.endedAt === undefined ? quietCompletions(this.#state) : 0,
+      after: this.#state,
+    };
+  }
+
+  run(): void {
+    if (this.#state.endedAt !== undefined) return;
+    if (this.#state.cancel) return this.#cancel(this.#state.cancel);
+    if (this.#state.status === "queued") return this.#waitForAdmission();
+    if (!this.#state.isPlanned) this.#plan();
+    this.#judgeExpired();
+    this.#judgeProposals();
+    const failed = this.#fatalTask();
+    if (failed) return this.#fail(failed.task, failed.error);
+    if (this.#state.phases.every((phase) => phase.open === 0))
+      return this.#emit({ type: "workflow.completed", data: {} });
+    this.#retry();
+    this.#repair();
+    this.#schedule();
+  }
+
+  #emit(event: EventBody): void {
+    this.#events.push(event);
+    this.#draft.apply({ ...event, seq: this.#state.seq + 1, at: this.#look.now });
+  }
+
+  #waitForAdmission(): void {
+    this.#admit = true;
+    this.#nextLook = this.#look.now + admitEveryMs;
+  }
+
+  #cancel({ reason }: { reason?: string }): void {
+    this.#cancelOpenTasks();
+    this.#emit({ type: "workflow.cancelled", data: reason === undefined ? {} : { reason } });
+  }
+
+  #cancelOpenTasks(): void {
+    for (const task of this.#state.tasks.values()) {
+      if (!isSettled(task.stage)) {
+        this.#emit({ type: "task.cancelled", taskId: task.id, attempt: task.attempt, data: {} });
+      }
+    }
+  }
+
+  #plan(): void {
+    const { defaults } = this.#look;
+    const data = requestedPhases(this.#state.request)
+      ? { by: "request", defaults }
+      : { by: "router", phases: [singleTask("planner", "planning")], defaults };
+    this.#emit({ type: "workflow.planned", data });
+  }
+
+  #judgeExpired(): void {
+    for (const { taskId, epoch } of this.#look.expired) {
+      const task = this.#state.tasks.get(taskId);
+      if (task?.stage.kind !== "running" || task.epoch !== epoch) continue;
+      const at = { taskId, attempt: task.attempt, epoch };
+      this.#claims.push({ kind: "revoke", taskId, epoch });
+      if (task.timeoutMs !== undefined && this.#look.now >= task.stage.since + task.timeoutMs) {
+        this.#emit({ type: "task.timed_out", ...at, data: { timeoutMs: task.timeoutMs } });
+        continue;
+      }
+      const deaths = task.deaths + 1;
+      this.#emit({ type: "task.crashed", ...at, data: { deaths } });
+      if (deaths >= poisonDeaths) {
+        const message = `${deaths} workers died while they ran this task`;
+        this.#emit({ type: "task.failed", ...at, data: { error: { class: "poison", code: "worker-died", message } } });
+      }
+    }
+  }
+
+  #judgeProposals(): void {
+    for (const { id: taskId, agent, attempt, stage } of this.#state.tasks.values()) {
+      if (stage.kind !== "proposing") continue;
+      const refuse = (message: string) =>
+        this.#emit({
+          type: "task.failed",
+          taskId,
+          attempt,
+          data: { error: { class: "data", code: "invalid-plan", message } },
+        });
+      if (!this.#look.agents.get(agent)?.mayPlan) {
+        refuse(`agents of type ${agent} may not append phases`);
+        continue;
+      }
+      const parsed = z.array(PhaseRequest).safeParse(stage.append);
+      if (!parsed.success) {
+        refuse(z.prettifyError(parsed.error));
+        continue;
+      }
+      const before = this.#state.phases.map((phase) => phase.request);
+      const issues = planIssues(parsed.data, this.#look.agents, ["append"], before);
+      if (issues.length > 0) {
+        refuse(issues.map(({ path, message }) => `${path}: ${message}`).join("; "));
+        continue;
+      }
+      const { defaults } = this.#look;
+      this.#emit({ type: "workflow.planned", data: { by: taskId, phases: parsed.data, defaults } });
+    }
+  }
+
+  /** The first task, in the order of the plan, whose failure ends the workflow; a critical one goes before all. */
+  #fatalTask(): { task: TaskState; error: Failure } | undefined {
+    let fatal: { task: TaskState; error: Failure } | undefined;
+    for (const task of this.#state.tasks.values()) {
+      if (task.stage.kind !== "failed") continue;
+      const { error } = task.stage;
+      if (error.class === "critical") return { task, error };
+      if (task.onFailure === "fail") fatal ??= { task, error };
+    }
+    return fatal;
+  }
+
+  #fail(task: TaskState, error: Failure): void {
+    this.#cancelOpenTasks();
+    const type = error.class === "critical" ? "workflow.aborted" : "workflow.failed";
+    this.#emit({ type, data: { error: { ...error, taskId: task.id } } });
+  }
+
+  #retry(): void {
+    for (const task of this.#state.tasks.values()) {
+      if (task.stage.kind !== "failing") continue;
+      const notBefore = this.#look.now + retryDelayMs(this.#state.id, task);
+      const { error } = task.stage;
+      const attempt = task.attempt + 1;
+      this.#emit({ type: "task.retrying", taskId: task.id, attempt, data: { error, notBefore } });
+    }
+  }
+
+  #repair(): void {
+    for (const taskId of this.#look.missing) {
+      const task = this.#state.tasks.get(taskId);
+      if (task?.stage.kind !== "scheduled") continue;
+      const { attempt, dispatch } = task;
+      this.#emit({ type: "repair.applied", taskId, attempt, data: { kind: "job-missing", dispatch } });
+      this.#dispatch([task]);
+    }
+  }
+
+  #schedule(): void {
+    const { now, isRepeated } = this.#look;
+    const ready: TaskState[] = [];
+    let outstanding = 0;
+    const inPhase = new Map<number, number>();
+    for (const task of this.#state.tasks.values()) {
+      const { stage } = task;
+      if (isOutstanding(stage)) {
+        outstanding++;
+        inPhase.set(task.phase, (inPhase.get(task.phase) ?? 0) + 1);
+        const isOurs = this.#dispatches.some(({ taskId }) => taskId === task.id);
+        if (stage.kind === "scheduled" && !isOurs) this.#watch(task, stage.since, isRepeated);
+      } else if (stage.kind === "returned") {
+        ready.push(task);
+      } else if (stage.kind === "pending" && isReady(this.#state, task)) {
+        if (stage.notBefore === undefined || stage.notBefore <= now) ready.push(task);
+        else this.#nextLook = Math.min(this.#nextLook, stage.notBefore);
+      }
+    }
+    const chosen: TaskState[] = [];
+    for (const task of ready.toSorted(byPriority)) {
+      if (outstanding >= this.#state.concurrency) break;
+      const limit = this.#state.phases[task.phase]?.request.concurrency;
+      const running = inPhase.get(task.phase) ?? 0;
+      if (limit !== undefined && running >= limit) continue;
+      chosen.push(task);
+      outstanding++;
+      inPhase.set(task.phase, running + 1);
+    }
+    this.#dispatch(chosen);
+  }
+
+  /** Repeats a dispatch that may be lost, and names a job that has waited long enough to be looked for. */
+  #watch(task: TaskState, since: number, isRepeated: boolean): void {
+    const { id: taskId, agent, attempt, dispatch, priority } = task;
+    if (isRepeated) this.#dispatches.push({ taskId, agent, attempt, dispatch, priority });
+    else if (since + lookEveryMs <= this.#look.now) this.#suspects.push({ taskId, agent, attempt, dispatch, priority });
+    else this.#nextLook = Math.min(this.#nextLook, since + lookEveryMs);
+  }
+
+  #dispatch(tasks: readonly TaskState[]): void {
+    const scheduled = tasks.map(({ id, attempt, dispatch }) => ({ taskId: id, attempt, dispatch: dispatch + 1 }));
+    const [only] = scheduled;
+    if (!only) return;
+    if (scheduled.length > 1) this.#emit({ type: "tasks.scheduled", data: { tasks: scheduled } });
+    else {
+      const { taskId, attempt, dispatch } = only;
+      this.#emit({ type: "task.scheduled", taskId, attempt, data: { dispatch } });
+    }
+    for (const { id: taskId, agent, attempt, dispatch: last, priority, epoch } of tasks) {
+      const dispatch = last + 1;
+      this.#dispatches.push({ taskId, agent, attempt, dispatch, priority });
+      // The first attempt of a task that nobody has claimed is open without a word.
+      if (attempt > 1 || dispatch > 1) this.#claims.push({ kind: "reopen", taskId, epoch, attempt, dispatch });
+    }
+  }
+}
+
+const rank: Record<Priority, number> = { critical: 1, high: 2, normal: 3, low: 4 };
+
+/** The priority of a job, 1 (first) to 4; never 0, which BullMQ would run before all others. */
+export function jobPriority(priority: Priority): number {
+  return rank[priority];
+}
+
+function byPriority(a: TaskState, b: TaskState): number {
+  return rank[a.priority] - rank[b.priority];
+}
+
+/**
+ * How many tasks may complete before a look could find anything to do: the least number of open needs of any task
+ * that waits, less one. A task that only a place or time holds back makes it 0, as the next completion may free it.
+ */
+export function quietCompletions(state: WorkflowState): number {
+  let least = Infinity;
+  let open = 0;
+  for (const task of state.tasks.values()) {
+    if (isSettled(task.stage)) continue;
+    open++;
+    if (!isOutstanding(task.stage)) least = Math.min(least, openNeeds(state, task.needs));
+  }
+  return Math.max(0, Math.min(least, open) - 1);
+}

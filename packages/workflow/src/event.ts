@@ -1,0 +1,105 @@
+import { z } from "zod";
+import { Failure } from "./failure.ts";
+import type { Json } from "./json.ts";
+import { PhaseRequest, WorkflowRequest } from "./request.ts";
+
+const JsonValue = z.custom<Json>();
+const Scheduled = z.object({ taskId: z.string(), attempt: z.int(), dispatch: z.int() });
+
+/** A file that an agent made; the content is the blob of that hash. */
+export const Artifact = z.object({
+  name: z.string(),
+  contentType: z.string(),
+  bytes: z.int(),
+  sha256: z.string(),
+});
+export type Artifact = z.infer<typeof Artifact>;
+
+/** Defaults of the fleet at the time of planning; in the log, so that folding it again gives the same state. */
+export const PlanDefaults = z.object({ attempts: z.int(), concurrency: z.int() });
+export type PlanDefaults = z.infer<typeof PlanDefaults>;
+
+function workflowEvent<T extends string, D extends z.ZodType>(type: T, data: D) {
+  return z.object({ type: z.literal(type), data });
+}
+function taskEvent<T extends string, D extends z.ZodType>(type: T, data: D) {
+  return z.object({
+    type: z.literal(type),
+    taskId: z.string(),
+    attempt: z.int(),
+    epoch: z.int().exactOptional(),
+    data,
+  });
+}
+
+/** What happened, before the log gave it its place (`seq`) and its time (`at`). */
+export const EventBody = z.discriminatedUnion("type", [
+  workflowEvent("workflow.submitted", z.object({ tenant: z.string(), request: WorkflowRequest })),
+  workflowEvent("workflow.started", z.object({})),
+  workflowEvent(
+    "workflow.planned",
+    z.object({
+      by: z.string().meta({ description: "`request`, `router`, or the id of the task that planned" }),
+      phases: z.array(PhaseRequest).exactOptional().meta({ description: "left out for those that the request names" }),
+      defaults: PlanDefaults,
+    }),
+  ),
+  workflowEvent("workflow.completed", z.object({})),
+  workflowEvent("workflow.failed", z.object({ error: Failure.extend({ taskId: z.string() }) })),
+  workflowEvent("workflow.aborted", z.object({ error: Failure.extend({ taskId: z.string() }) })),
+  workflowEvent("workflow.cancelled", z.object({ reason: z.string().exactOptional() })),
+  workflowEvent("tasks.scheduled", z.object({ tasks: z.array(Scheduled) })),
+  taskEvent("task.scheduled", z.object({ dispatch: z.int() })),
+  taskEvent("task.started", z.object({ worker: z.string(), claim: z.int() })),
+  taskEvent("task.progressed", z.object({ message: z.string() })),
+  taskEvent(
+    "task.completed",
+    z.object({
+      outputBytes: z.int(),
+      output: JsonValue.exactOptional(),
+      artifacts: z.array(Artifact).exactOptional(),
+      append: z.array(z.unknown()).exactOptional(),
+    }),
+  ),
+  taskEvent("task.failed", z.object({ error: Failure })),
+  taskEvent("task.released", z.object({ reason: z.string() })),
+  taskEvent("task.retrying", z.object({ error: Failure, notBefore: z.int() })),
+  taskEvent("task.timed_out", z.object({ timeoutMs: z.int() })),
+  taskEvent("task.crashed", z.object({ deaths: z.int() })),
+  taskEvent("task.cancelled", z.object({})),
+  workflowEvent("cancel.requested", z.object({ reason: z.string().exactOptional() })),
+  taskEvent("repair.applied", z.object({ kind: z.literal("job-missing"), dispatch: z.int() })),
+]);
+export type EventBody = z.infer<typeof EventBody>;
+export type EventType = EventBody["type"];
+export type EventOf<T extends EventType> = Extract<EventBody, { type: T }>;
+
+/** The phases that a request names itself, by a plan or by an agent; undefined where the planner makes them. */
+export function requestedPhases({ plan, agent }: WorkflowRequest): readonly PhaseRequest[] | undefined {
+  return agent === undefined ? plan?.phases : [singleTask(agent, "main")];
+}
+
+/** A phase of one task, both of that name, whose input is the workflow's. */
+export function singleTask(agent: string, name: string): PhaseRequest {
+  return { name, parallel: false, tasks: [{ id: name, agent, input: "{{input}}" }] };
+}
+
+/** The phases that a `workflow.planned` adds: its own, else those of the request, which the log does not say twice. */
+export function addedPhases(event: EventOf<"workflow.planned">, request: WorkflowRequest): readonly PhaseRequest[] {
+  return event.data.phases ?? requestedPhases(request) ?? [];
+}
+
+/** An immutable line of a workflow's log: `seq` counts from 1 without gaps, `at` is Redis time in ms. */
+export type WorkflowEvent = EventBody & { seq: number; at: number };
+
+/** A line of the log as the HTTP API gives it. */
+export const EventView = z.object({
+  seq: z.int(),
+  type: z.string(),
+  at: z.iso.datetime(),
+  taskId: z.string().exactOptional(),
+  attempt: z.int().exactOptional(),
+  epoch: z.int().exactOptional(),
+  data: z.unknown(),
+});
+export type EventView = z.infer<typeof EventView>;

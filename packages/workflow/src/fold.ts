@@ -1,0 +1,223 @@
+import { addedPhases, type EventOf, type PlanDefaults, requestedPhases, type WorkflowEvent } from "./event.ts";
+import { type Failure, isRetryable } from "./failure.ts";
+import { needsOf } from "./plan.ts";
+import type { PhaseRequest } from "./request.ts";
+import { isSettled, type PhaseState, type TaskStage, type TaskState, type WorkflowState } from "./state.ts";
+import type { WorkflowStatus } from "./view.ts";
+
+/**
+ * The state after `events`, which follow `state` in the log (undefined before the first). Pure: the same log gives
+ * the same state, however it is cut into calls. An event that no longer applies changes nothing but `seq`.
+ */
+export function fold(id: string, state: WorkflowState | undefined, events: readonly WorkflowEvent[]): WorkflowState {
+  const [first] = events;
+  const base = state ?? (first?.type === "workflow.submitted" ? submitted(id, first) : undefined);
+  if (!base) throw new Error(`the log of ${id} does not begin with workflow.submitted`);
+  const draft = new StateDraft(base);
+  for (const event of events) draft.apply(event);
+  return draft.state();
+}
+
+function submitted(id: string, event: WorkflowEvent & EventOf<"workflow.submitted">): WorkflowState {
+  return {
+    id,
+    tenant: event.data.tenant,
+    request: event.data.request,
+    status: "queued",
+    phases: [],
+    tasks: new Map(),
+    concurrency: 1,
+    isPlanned: false,
+    cancel: undefined,
+    error: undefined,
+    seq: 0,
+    createdAt: event.at,
+    updatedAt: event.at,
+    endedAt: undefined,
+  };
+}
+
+/** A copy that events are applied to. Tasks are replaced and never changed, so the state it came from stays as it was. */
+export class StateDraft {
+  #state: WorkflowState;
+  readonly #tasks: Map<string, TaskState>;
+  readonly #phases: PhaseState[];
+
+  constructor(state: WorkflowState) {
+    this.#tasks = new Map(state.tasks);
+    this.#phases = [...state.phases];
+    this.#state = { ...state, tasks: this.#tasks, phases: this.#phases };
+  }
+
+  /** The state so far; it goes on changing with the draft. */
+  state(): WorkflowState {
+    return this.#state;
+  }
+
+  apply(event: WorkflowEvent): void {
+    if (event.seq !== this.#state.seq + 1) {
+      throw new Error(`event ${event.seq} does not follow ${this.#state.seq} in the log of ${this.#state.id}`);
+    }
+    this.#state = { ...this.#state, seq: event.seq, updatedAt: event.at };
+    if (this.#state.endedAt === undefined) this.#transition(event);
+  }
+
+  #transition(event: WorkflowEvent): void {
+    switch (event.type) {
+      case "workflow.submitted":
+        // Known, if not planned yet: whoever asks sees the tasks from the start. Planning gives them their defaults.
+        return this.#addPhases(requestedPhases(event.data.request) ?? [], { attempts: 1, concurrency: 1 }, event.at);
+      case "workflow.started":
+        return this.#set({ status: requestedPhases(this.#state.request) === undefined ? "planning" : "running" });
+      case "workflow.planned":
+        return this.#plan(event);
+      case "workflow.completed":
+        return this.#end("completed", event.at);
+      case "workflow.failed":
+        this.#set({ error: event.data.error });
+        return this.#end("failed", event.at);
+      case "workflow.aborted":
+        this.#set({ error: event.data.error });
+        return this.#end("aborted", event.at);
+      case "workflow.cancelled":
+        return this.#end("cancelled", event.at);
+      case "cancel.requested":
+        return this.#set({ cancel: event.data.reason === undefined ? {} : { reason: event.data.reason } });
+      case "tasks.scheduled":
+        for (const { taskId, attempt, dispatch } of event.data.tasks) {
+          this.#schedule(taskId, attempt, dispatch, event.at);
+        }
+        return;
+      case "task.scheduled":
+        return this.#schedule(event.taskId, event.attempt, event.data.dispatch, event.at);
+      case "task.started":
+        return this.#started(event);
+      case "task.progressed":
+      case "repair.applied":
+        return;
+      case "task.completed":
+        return this.#completed(event);
+      case "task.failed":
+        return this.#failed(event.taskId, event.data.error, event.at);
+      case "task.timed_out":
+        return this.#failed(
+          event.taskId,
+          { class: "transient", code: "timeout", message: `ran longer than ${event.data.timeoutMs} ms` },
+          event.at,
+        );
+      case "task.retrying":
+        return this.#stage(
+          event.taskId,
+          { kind: "pending", since: event.at, notBefore: event.data.notBefore },
+          { attempt: event.attempt, dispatch: 0 },
+        );
+      case "task.released":
+        return this.#stage(event.taskId, { kind: "returned", since: event.at });
+      case "task.crashed":
+        return this.#stage(event.taskId, { kind: "returned", since: event.at }, { deaths: event.data.deaths });
+      case "task.cancelled":
+        return this.#stage(event.taskId, { kind: "cancelled", at: event.at });
+    }
+  }
+
+  #set(change: Partial<WorkflowState>): void {
+    this.#state = { ...this.#state, ...change };
+  }
+
+  #end(status: WorkflowStatus, at: number): void {
+    this.#set({ status, endedAt: at });
+  }
+
+  #stage(taskId: string, stage: TaskStage, change: Partial<TaskState> = {}): void {
+    const task = this.#tasks.get(taskId);
+    if (!task || isSettled(task.stage)) return;
+    this.#tasks.set(taskId, { ...task, ...change, stage });
+    const phase = this.#phases[task.phase];
+    if (phase && isSettled(stage)) this.#phases[task.phase] = { ...phase, open: phase.open - 1 };
+  }
+
+  #schedule(taskId: string, attempt: number, dispatch: number, at: number): void {
+    this.#stage(taskId, { kind: "scheduled", since: at }, { attempt, dispatch });
+  }
+
+  #started(event: WorkflowEvent & EventOf<"task.started">): void {
+    const task = this.#tasks.get(event.taskId);
+    const epoch = event.epoch ?? 0;
+    // A claim that a decision made on an older prefix has superseded meanwhile: its epoch is known, its stage is not.
+    if (!task || epoch <= task.epoch) return;
+    const isCurrent = task.stage.kind === "scheduled" && event.attempt === task.attempt;
+    this.#stage(event.taskId, isCurrent ? { kind: "running", since: event.at } : task.stage, {
+      epoch,
+      startedAt: event.at,
+    });
+  }
+
+  #completed(event: WorkflowEvent & EventOf<"task.completed">): void {
+    const { outputBytes: bytes, output: inline, artifacts = [], append } = event.data;
+    const output = inline === undefined ? { bytes, artifacts } : { bytes, inline, artifacts };
+    const task = this.#tasks.get(event.taskId);
+    if (task?.stage.kind === "proposing") return;
+    this.#stage(
+      event.taskId,
+      append ? { kind: "proposing", since: event.at, output, append } : { kind: "completed", at: event.at, output },
+    );
+  }
+
+  #failed(taskId: string, error: Failure, at: number): void {
+    const task = this.#tasks.get(taskId);
+    if (!task) return;
+    const again = isRetryable(error.class) && task.attempt < task.attempts;
+    this.#stage(taskId, again ? { kind: "failing", since: at, error } : { kind: "failed", at, error });
+  }
+
+  #plan(event: WorkflowEvent & EventOf<"workflow.planned">): void {
+    const { by, defaults } = event.data;
+    const proposer = this.#tasks.get(by);
+    if (proposer?.stage.kind === "proposing") {
+      this.#stage(by, { kind: "completed", at: event.at, output: proposer.stage.output });
+    }
+    const { request } = this.#state;
+    const phases = addedPhases(event, request);
+    if (!this.#state.isPlanned) {
+      this.#phases.length = 0;
+      this.#tasks.clear();
+    }
+    this.#addPhases(phases, defaults, event.at);
+    this.#set({
+      isPlanned: true,
+      status: by === "router" ? "planning" : "running",
+      concurrency: request.concurrency ?? defaults.concurrency,
+    });
+  }
+
+  #addPhases(phases: readonly PhaseRequest[], { attempts }: PlanDefaults, at: number): void {
+    const all = [...this.#phases.map((phase) => phase.request), ...phases];
+    for (const phase of phases) this.#addPhase(all, phase, attempts, at);
+  }
+
+  #addPhase(all: readonly PhaseRequest[], request: PhaseRequest, defaultAttempts: number, at: number): void {
+    const phase = this.#phases.length;
+    this.#phases.push({ request, open: request.tasks.length });
+    request.tasks.forEach((task, index) =>
+      this.#tasks.set(task.id, {
+        id: task.id,
+        phase,
+        agent: task.agent,
+        input: task.input,
+        needs: needsOf(all, phase, index),
+        dependsOn: task.dependsOn ?? [],
+        priority: task.priority ?? this.#state.request.priority ?? "normal",
+        timeoutMs: task.timeoutMs,
+        attempts: task.retry?.attempts ?? defaultAttempts,
+        backoffMs: task.retry?.backoffMs ?? 1000,
+        onFailure: task.onFailure === "continue" ? "continue" : "fail",
+        stage: { kind: "pending", since: at },
+        attempt: 1,
+        dispatch: 0,
+        epoch: 0,
+        deaths: 0,
+        startedAt: undefined,
+      }),
+    );
+  }
+}

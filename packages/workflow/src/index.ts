@@ -1,0 +1,16 @@
+export * from "./decide.ts";
+export * from "./event.ts";
+export * from "./failure.ts";
+export { fold } from "./fold.ts";
+export * from "./ids.ts";
+export * from "./json.ts";
+export * from "./plan.ts";
+export * from "./ports.ts";
+export * from "./probe-input.ts";
+export * from "./project.ts";
+export * from "./request.ts";
+export * from "./state.ts";
+export * from "./store.ts";
+export * from "./template.ts";
+export * from "./validate.ts";
+export * from "./view.ts";

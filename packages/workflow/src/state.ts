@@ -1,0 +1,117 @@
+import type { Artifact } from "./event.ts";
+import type { Failure } from "./failure.ts";
+import type { Json } from "./json.ts";
+import type { Needs } from "./plan.ts";
+import type { PhaseRequest, Priority, WorkflowRequest } from "./request.ts";
+import type { WorkflowStatus } from "./view.ts";
+
+/** Where a task stands. Times are Redis time in ms. See docs/state-machine.md. */
+export type TaskStage =
+  /** Not scheduled; not before `notBefore` when it is tried again. */
+  | { kind: "pending"; since: number; notBefore?: number }
+  /** Dispatched to its queue and not claimed yet. */
+  | { kind: "scheduled"; since: number }
+  | { kind: "running"; since: number }
+  /** Its claim ended without a result: the same attempt is dispatched again. */
+  | { kind: "returned"; since: number }
+  /** The attempt failed and another will be made. */
+  | { kind: "failing"; since: number; error: Failure }
+  /** Done, with phases to append that nobody has looked at yet. */
+  | { kind: "proposing"; since: number; output: TaskOutput; append: unknown[] }
+  | { kind: "completed"; at: number; output: TaskOutput }
+  | { kind: "failed"; at: number; error: Failure }
+  | { kind: "cancelled"; at: number };
+
+/** What a task gave: the log holds it up to 1 KB, beyond that only its size. */
+export interface TaskOutput {
+  bytes: number;
+  inline?: Json;
+  artifacts: readonly Artifact[];
+}
+
+export interface TaskState {
+  readonly id: string;
+  /** Number of its phase. */
+  readonly phase: number;
+  readonly agent: string;
+  readonly input: Json;
+  readonly needs: Needs;
+  readonly dependsOn: readonly string[];
+  readonly priority: Priority;
+  readonly timeoutMs: number | undefined;
+  readonly attempts: number;
+  readonly backoffMs: number;
+  readonly onFailure: "fail" | "continue";
+  readonly stage: TaskStage;
+  /** Number of the current try, from 1. */
+  readonly attempt: number;
+  /** Number of the last dispatch of that attempt; 0 before the first. */
+  readonly dispatch: number;
+  /** Epoch of the last claim; 0 before the first. */
+  readonly epoch: number;
+  /** Workers that died holding it, over all attempts. */
+  readonly deaths: number;
+  readonly startedAt: number | undefined;
+}
+
+export interface PhaseState {
+  readonly request: PhaseRequest;
+  /** Tasks of the phase that are not settled. */
+  readonly open: number;
+}
+
+/** A workflow as its log tells it: the result of folding every event, in order. */
+export interface WorkflowState {
+  readonly id: string;
+  readonly tenant: string;
+  readonly request: WorkflowRequest;
+  readonly status: WorkflowStatus;
+  readonly phases: readonly PhaseState[];
+  readonly tasks: ReadonlyMap<string, TaskState>;
+  /** Most tasks dispatched at once, over the whole workflow. */
+  readonly concurrency: number;
+  readonly isPlanned: boolean;
+  readonly cancel: { reason?: string } | undefined;
+  readonly error: (Failure & { taskId: string }) | undefined;
+  /** Place of the last event folded. */
+  readonly seq: number;
+  readonly createdAt: number;
+  readonly updatedAt: number;
+  readonly endedAt: number | undefined;
+}
+
+export function isSettled(stage: TaskStage): boolean {
+  switch (stage.kind) {
+    case "completed":
+    case "failed":
+    case "cancelled":
+      return true;
+    case "pending":
+    case "scheduled":
+    case "running":
+    case "returned":
+    case "failing":
+    case "proposing":
+      return false;
+  }
+}
+
+/** Whether a worker has it, or will find it in its queue. */
+export function isOutstanding(stage: TaskStage): boolean {
+  return stage.kind === "scheduled" || stage.kind === "running";
+}
+
+/** Whether all that a task needs is settled. */
+export function isReady(state: Pick<WorkflowState, "phases" | "tasks">, { needs }: TaskState): boolean {
+  return openNeeds(state, needs) === 0;
+}
+
+/** How many tasks must settle before one with these needs may run. */
+export function openNeeds({ phases, tasks }: Pick<WorkflowState, "phases" | "tasks">, needs: Needs): number {
+  let open = needs.phase === undefined ? 0 : (phases[needs.phase]?.open ?? 0);
+  for (const id of needs.tasks) {
+    const needed = tasks.get(id);
+    if (needed && !isSettled(needed.stage)) open++;
+  }
+  return open;
+}

@@ -1,0 +1,86 @@
+import type { WorkflowEvent } from "./event.ts";
+import type { WorkflowRequest } from "./request.ts";
+import type { AgentView, ArtifactView, TaskView, WorkflowStatus, WorkflowSummary, WorkflowView } from "./view.ts";
+
+export type SubmitOutcome =
+  | { kind: "stored"; id: string; status: WorkflowStatus }
+  /** The same tenant, key and body came before: the same workflow. */
+  | { kind: "repeated"; id: string; status: WorkflowStatus }
+  /** The same tenant and key came before with another body. */
+  | { kind: "conflict"; id: string };
+
+export interface ListQuery {
+  tenant: string;
+  status?: WorkflowStatus;
+  tag?: { key: string; value: string };
+  limit: number;
+  /** What an earlier page answered. */
+  cursor?: string;
+}
+
+/**
+ * What the HTTP API needs of the fleet. Every call names the tenant, and the workflow of another tenant
+ * is as one that does not exist (undefined). A call rejects with `StoreUnavailableError` within 1.2 s when
+ * Redis is away; a rejected submit or cancel may or may not have happened.
+ */
+export interface WorkflowStore {
+  /** Stored durably when it resolves. `bodyHash` tells bodies apart under one idempotency key. */
+  submit(
+    tenant: string,
+    request: WorkflowRequest,
+    idempotency?: { key: string; bodyHash: string },
+  ): Promise<SubmitOutcome>;
+  get(tenant: string, id: string): Promise<WorkflowView | undefined>;
+  /** Newest first. Undefined when the cursor is not one of ours. */
+  list(query: ListQuery): Promise<{ workflows: WorkflowSummary[]; cursor?: string } | undefined>;
+  /** The task with its whole output, whatever its size; `settled` is false while it is not finished. */
+  task(tenant: string, id: string, taskId: string): Promise<{ task: TaskView; settled: boolean } | undefined>;
+  artifacts(tenant: string, id: string): Promise<ArtifactView[] | undefined>;
+  /** At most `limit` events after `after`; `ended` when nothing can follow them. */
+  events(
+    tenant: string,
+    id: string,
+    after: number,
+    limit: number,
+  ): Promise<{ events: WorkflowEvent[]; ended: boolean } | undefined>;
+  /** Events after `after` as they happen, ending after the workflow's last. Undefined when there is no such workflow. */
+  follow(
+    tenant: string,
+    id: string,
+    after: number,
+    signal: AbortSignal,
+  ): Promise<AsyncIterable<WorkflowEvent[]> | undefined>;
+  /** Idempotent; the status right after. */
+  cancel(tenant: string, id: string, reason?: string): Promise<WorkflowStatus | undefined>;
+  /** The agent types that have registered, with their live workers and backlog. */
+  agents(): Promise<AgentView[]>;
+  /** Rejects unless Redis answers. */
+  ping(): Promise<void>;
+}
+
+export type Role = "user" | "operator";
+
+export interface KeyRecord {
+  /** First 8 hex digits of the key's SHA-256: names the key without giving it away. */
+  id: string;
+  tenant: string;
+  role: Role;
+  createdAt: number;
+}
+
+/** API keys; only their SHA-256 is stored. */
+export interface KeyStore {
+  create(tenant: string, role: Role): Promise<{ record: KeyRecord; apiKey: string }>;
+  /** The owner of a key, or undefined; a revoked key is refused within 5 s everywhere. */
+  find(apiKey: string): Promise<KeyRecord | undefined>;
+  list(): Promise<KeyRecord[]>;
+  revoke(id: string): Promise<boolean>;
+}
+
+/** Redis did not answer in time, or refused to. */
+export class StoreUnavailableError extends Error {
+  constructor(options?: ErrorOptions) {
+    super("the store is unavailable", options);
+    this.name = "StoreUnavailableError";
+  }
+}

@@ -1,0 +1,111 @@
+import { z } from "zod";
+import { Artifact } from "./event.ts";
+import { Failure } from "./failure.ts";
+import type { Json } from "./json.ts";
+import { PlanRequest, Priority } from "./request.ts";
+
+const JsonValue = z.custom<Json>().meta({ description: "any JSON value" });
+const Time = z.iso.datetime({ precision: 3 });
+
+export const WorkflowStatus = z.enum([
+  "queued",
+  "planning",
+  "running",
+  "waiting",
+  "compensating",
+  "completed",
+  "failed",
+  "aborted",
+  "cancelled",
+]);
+export type WorkflowStatus = z.infer<typeof WorkflowStatus>;
+
+export const TaskStatus = z.enum([
+  "pending",
+  "queued",
+  "running",
+  "waiting",
+  "completed",
+  "failed",
+  "cancelled",
+  "compensated",
+]);
+export type TaskStatus = z.infer<typeof TaskStatus>;
+
+const WaitReason = z.enum(["dependency", "concurrency", "retry-backoff", "worker"]);
+
+/** Why a task is not running yet. */
+export const WaitingFor = z.object({
+  reason: WaitReason,
+  since: Time,
+  until: Time.exactOptional(),
+});
+export type WaitingFor = z.infer<typeof WaitingFor>;
+
+export const TaskView = z.object({
+  id: z.string(),
+  phase: z.string(),
+  agent: z.string(),
+  status: TaskStatus,
+  attempt: z.int(),
+  dependsOn: z.array(z.string()),
+  waitingFor: WaitingFor.exactOptional(),
+  startedAt: Time.exactOptional(),
+  endedAt: Time.exactOptional(),
+  error: Failure.exactOptional(),
+  output: JsonValue.exactOptional().meta({ description: "inline up to 4 KB" }),
+  outputBytes: z.int(),
+});
+export type TaskView = z.infer<typeof TaskView>;
+
+export const Links = z.object({ self: z.string(), events: z.string(), cancel: z.string() });
+
+export const SubmitView = z.object({ id: z.string(), status: WorkflowStatus, links: Links });
+export type SubmitView = z.infer<typeof SubmitView>;
+
+export const WorkflowView = z.object({
+  id: z.string(),
+  status: WorkflowStatus,
+  input: JsonValue,
+  plan: PlanRequest.nullable(),
+  phase: z.string().nullable(),
+  tasks: z.array(TaskView),
+  handoffs: z.array(z.unknown()),
+  result: JsonValue.exactOptional(),
+  error: Failure.extend({ taskId: z.string().exactOptional() }).exactOptional(),
+  compensation: z.enum(["none", "done", "failed"]),
+  cost: z.object({ usd: z.number(), tokens: z.object({ input: z.int(), output: z.int() }) }),
+  priority: Priority,
+  tags: z.record(z.string(), z.string()),
+  createdAt: Time,
+  updatedAt: Time,
+  endedAt: Time.exactOptional(),
+});
+export type WorkflowView = z.infer<typeof WorkflowView>;
+
+/** A workflow in a list: what the index knows, without its log. */
+export const WorkflowSummary = z.object({
+  id: z.string(),
+  status: WorkflowStatus,
+  priority: Priority,
+  tags: z.record(z.string(), z.string()),
+  createdAt: Time,
+  updatedAt: Time,
+  endedAt: Time.exactOptional(),
+});
+export type WorkflowSummary = z.infer<typeof WorkflowSummary>;
+
+export const ArtifactView = Artifact.extend({ taskId: z.string() });
+export type ArtifactView = z.infer<typeof ArtifactView>;
+
+export const AgentView = z.object({
+  type: z.string(),
+  description: z.string(),
+  input: JsonValue,
+  output: JsonValue,
+  tools: z.array(z.object({ name: z.string(), description: z.string() })),
+  permissions: z.object({ tools: z.array(z.string()), mayPlan: z.boolean() }),
+  workers: z.int(),
+  backlog: z.int(),
+});
+export type AgentView = z.infer<typeof AgentView>;

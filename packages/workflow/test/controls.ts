@@ -1,0 +1,126 @@
+import {
+  decide,
+  type Dispatch,
+  type EventBody,
+  fold,
+  isOutstanding,
+  isReady,
+  type TaskState,
+} from "@flotilla/workflow";
+import type { PropertyKey } from "./properties.ts";
+import type { Tampering } from "./simulation.ts";
+
+/** A mistake, and the property that must find it. */
+export interface Control {
+  mistake: string;
+  property: PropertyKey;
+  tampering: Tampering;
+}
+
+type Decide = typeof decide;
+
+/** Schedules the first task that waits for others, as if it did not. */
+const impatient: Decide = (state, look) => {
+  const decision = decide(state, look);
+  const isOpen = decision.after.endedAt === undefined && decision.after.status === "running";
+  const waiting = [...decision.after.tasks.values()].find(
+    (task) =>
+      isOpen &&
+      task.stage.kind === "pending" &&
+      task.dispatch === 0 &&
+      task.attempt === 1 &&
+      !isReady(decision.after, task),
+  );
+  return waiting ? withSchedule(decision, waiting) : decision;
+};
+
+function withSchedule(decision: ReturnType<Decide>, task: TaskState): ReturnType<Decide> {
+  const { id: taskId, agent, attempt, priority } = task;
+  const event: EventBody = { type: "task.scheduled", taskId, attempt, data: { dispatch: 1 } };
+  const dispatch: Dispatch = { taskId, agent, attempt, dispatch: 1, priority };
+  return { ...decision, events: [...decision.events, event], dispatches: [...decision.dispatches, dispatch] };
+}
+
+/** Holds one more task at once than the workflow, or a phase, may. */
+const greedy: Decide = (state, look) => {
+  const phases = state.phases.map(({ request, open }) => {
+    const { concurrency } = request;
+    return concurrency === undefined
+      ? { request, open }
+      : { request: { ...request, concurrency: concurrency + 1 }, open };
+  });
+  const { after, ...decision } = decide({ ...state, phases }, look);
+  return {
+    ...decision,
+    after: {
+      ...after,
+      phases: after.phases.map((phase, p) => ({ ...phase, request: state.phases[p]?.request ?? phase.request })),
+    },
+  };
+};
+
+const sleepy: Decide = (state, look) => {
+  const decision = decide(state, look);
+  return { ...decision, quiet: decision.quiet + 1 };
+};
+
+/** Trusts that every job arrives. */
+const trusting: Decide = (state, look) => {
+  const decision = decide(state, { ...look, missing: [], isRepeated: false });
+  return { ...decision, suspects: [] };
+};
+
+const repetitive: Decide = (state, look) => {
+  const decision = decide(state, look);
+  const waiting = [...decision.after.tasks.values()].find(
+    ({ stage }) => isOutstanding(stage) && stage.kind === "scheduled",
+  );
+  if (!waiting) return decision;
+  const { id: taskId, attempt, dispatch } = waiting;
+  const event: EventBody = { type: "repair.applied", taskId, attempt, data: { kind: "job-missing", dispatch } };
+  return { ...decision, events: [...decision.events, event] };
+};
+
+/** Forgets between two calls when tasks have started. */
+const forgetful: typeof fold = (id, state, events) => {
+  if (!state) return fold(id, state, events);
+  const tasks = new Map([...state.tasks].map(([taskId, task]) => [taskId, { ...task, startedAt: undefined }]));
+  return fold(id, { ...state, tasks }, events);
+};
+
+/** The mistakes that show that the properties have teeth; at least one for each that could be empty. */
+export const controls: readonly Control[] = [
+  { mistake: "a worker's output depends on the time", property: "sameEnd", tampering: { output: (_, now) => now } },
+  { mistake: "lost jobs are not looked for", property: "sameEnd", tampering: { decide: trusting } },
+  {
+    mistake: "a task is scheduled without its dependencies",
+    property: "dependencies",
+    tampering: { decide: impatient },
+  },
+  { mistake: "a phase may hold one task more", property: "concurrency", tampering: { decide: greedy } },
+  {
+    mistake: "a claim is not checked for its epoch",
+    property: "fencing",
+    tampering: { defect: "claims-are-not-fenced" },
+  },
+  { mistake: "facts are taken after the end", property: "finality", tampering: { defect: "writes-after-the-end" } },
+  {
+    mistake: "a decision is not checked for its revision",
+    property: "validity",
+    tampering: { defect: "revisions-are-not-compared" },
+  },
+  {
+    mistake: "a workflow ends over facts that nobody saw",
+    property: "validity",
+    tampering: { defect: "ends-over-unseen-facts" },
+  },
+  { mistake: "the fold forgets times between two calls", property: "oneFold", tampering: { fold: forgetful } },
+  { mistake: "lost jobs are not looked for", property: "ends", tampering: { decide: trusting } },
+  { mistake: "one completion too many is quiet", property: "askedFor", tampering: { decide: sleepy } },
+  {
+    mistake: "a look forgets the facts that came meanwhile",
+    property: "askedFor",
+    tampering: { defect: "settle-forgets-facts" },
+  },
+  { mistake: "a decision repeats itself", property: "idempotent", tampering: { decide: repetitive } },
+];

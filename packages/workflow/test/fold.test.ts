@@ -1,0 +1,112 @@
+import { fold } from "@flotilla/workflow";
+import { expect, test } from "vitest";
+import { begin, done, lines, numbered, parallel, planned, running, task, workflowId } from "./log.ts";
+
+const phases = parallel(
+  [task("a"), task("b", { onFailure: "continue" })],
+  [task("c", { retry: { attempts: 2, backoffMs: 7 }, priority: "high" })],
+);
+
+test("a log begins with workflow.submitted", () => {
+  expect(() => fold(workflowId, undefined, [])).toThrow("does not begin");
+  expect(() => fold(workflowId, undefined, numbered([{ type: "workflow.started", data: {} }]))).toThrow(
+    "does not begin",
+  );
+});
+
+test("a line that is missing, or there twice, is an error and not a state", () => {
+  const [submitted, started] = numbered(planned(phases));
+  if (!submitted || !started) throw new Error("no log");
+  expect(() => fold(workflowId, undefined, [submitted, submitted])).toThrow("does not follow");
+  const state = fold(workflowId, undefined, [submitted, started]);
+  expect(() => fold(workflowId, state, numbered([{ type: "workflow.completed", data: {} }], 4))).toThrow(
+    "event 4 does not follow 2",
+  );
+});
+
+test("what a plan does not say comes from the workflow, then from the defaults in the log", () => {
+  const { tasks, concurrency } = running(phases, [], { priority: "low" });
+  expect(tasks.get("a")).toMatchObject({
+    priority: "low",
+    attempts: 3,
+    backoffMs: 1000,
+    onFailure: "fail",
+    attempt: 1,
+    dispatch: 0,
+    epoch: 0,
+  });
+  expect(tasks.get("b")).toMatchObject({ onFailure: "continue", dependsOn: [] });
+  expect(tasks.get("c")).toMatchObject({ priority: "high", attempts: 2, backoffMs: 7, phase: 1 });
+  expect(concurrency).toBe(100);
+  expect(running(phases, [], { concurrency: 2 }).concurrency).toBe(2);
+});
+
+test("folding does not change the state that it began with", () => {
+  const state = running(phases);
+  const before = structuredClone(state);
+  fold(workflowId, state, numbered(done("a"), 4));
+  expect(state).toEqual(before);
+});
+
+test("a second result of a task changes nothing but the place in the log", () => {
+  const state = running(phases, done("a", "first"));
+  const again = fold(workflowId, state, numbered([lines.completed("a", "second"), lines.failed("a")], state.seq + 1));
+  expect(again).toEqual({ ...state, seq: state.seq + 2, updatedAt: state.updatedAt + 20 });
+  expect(again.phases[0]?.open).toBe(1);
+});
+
+test("after the end no line changes what the workflow came to", () => {
+  const ended = running(phases, [{ type: "workflow.cancelled", data: { reason: "enough" } }]);
+  const late = fold(
+    workflowId,
+    ended,
+    numbered([...done("a"), { type: "workflow.completed", data: {} }], ended.seq + 1),
+  );
+  expect(late).toEqual({ ...ended, seq: ended.seq + 4, updatedAt: ended.updatedAt + 40 });
+  expect(ended).toMatchObject({ status: "cancelled", endedAt: begin + 30 });
+});
+
+test("a late claim of an attempt that was superseded is known by its epoch, and moves nothing", () => {
+  const state = running(phases, [
+    lines.scheduled("a"),
+    lines.scheduled("b"),
+    lines.started("a", 1, 1),
+    lines.failed("a", "transient"),
+    {
+      type: "task.retrying",
+      taskId: "a",
+      attempt: 2,
+      data: { error: { class: "transient", code: "code", message: "" }, notBefore: begin },
+    },
+    lines.scheduled("a", 2, 1),
+    lines.started("a", 1, 2),
+  ]);
+  expect(state.tasks.get("a")).toMatchObject({ stage: { kind: "scheduled" }, attempt: 2, epoch: 2 });
+});
+
+test("events of tasks that are not in the plan change nothing", () => {
+  const state = running(phases);
+  const events = [...done("x"), lines.failed("x"), lines.scheduled("__proto__")];
+  expect(fold(workflowId, state, numbered(events, 4)).tasks).toEqual(state.tasks);
+});
+
+test("a planner's task is completed by the plan that it made, with its output", () => {
+  const append = parallel([task("new")]);
+  const state = running(parallel([task("a")]), [
+    lines.scheduled("a"),
+    lines.started("a"),
+    { type: "task.completed", taskId: "a", attempt: 1, epoch: 1, data: { outputBytes: 3, output: 123, append } },
+  ]);
+  expect(state.tasks.get("a")?.stage).toMatchObject({ kind: "proposing", append });
+  const after = fold(
+    workflowId,
+    state,
+    numbered(
+      [{ type: "workflow.planned", data: { by: "a", phases: append, defaults: { attempts: 1, concurrency: 5 } } }],
+      7,
+    ),
+  );
+  expect(after.tasks.get("a")?.stage).toMatchObject({ kind: "completed", output: { inline: 123 } });
+  expect(after.tasks.get("new")).toMatchObject({ phase: 1, needs: { tasks: [], phase: 0 }, attempts: 1 });
+  expect(after.phases.map(({ open }) => open)).toEqual([0, 1]);
+});

@@ -1,0 +1,180 @@
+import {
+  fold,
+  isOutstanding,
+  isSettled,
+  type PhaseRequest,
+  type TaskStage,
+  type TaskState,
+  type WorkflowEvent,
+  type WorkflowState,
+  type WorkflowStatus,
+} from "@flotilla/workflow";
+
+/** The rules that every log keeps, whatever happened around it. */
+export type Rule = "dependencies" | "concurrency" | "fencing" | "validity" | "finality";
+
+export interface Violation {
+  rule: Rule;
+  seq: number;
+  detail: string;
+}
+
+/** One step of a workflow or a task, as docs/state-machine.md draws it. */
+export interface Step {
+  from: WorkflowStatus | TaskStage["kind"];
+  event: WorkflowEvent["type"];
+  to: WorkflowStatus | TaskStage["kind"];
+}
+
+/** Walks a log line by line, and says which rules it breaks and which steps the workflow and its tasks take. */
+export function examine(log: readonly WorkflowEvent[]): { violations: Violation[]; workflow: Step[]; tasks: Step[] } {
+  const walk = new Walk();
+  let state: WorkflowState | undefined;
+  for (const event of log) {
+    const after = fold("wf", state, [event]);
+    if (state) walk.step(state, event, after);
+    state = after;
+  }
+  return walk;
+}
+
+class Walk {
+  readonly violations: Violation[] = [];
+  readonly workflow: Step[] = [];
+  readonly tasks: Step[] = [];
+
+  step(before: WorkflowState, event: WorkflowEvent, after: WorkflowState): void {
+    const report = (rule: Rule, detail: string) =>
+      this.violations.push({ rule, seq: event.seq, detail: `${event.type}: ${detail}` });
+    if (event.at < before.updatedAt) report("validity", "time goes back");
+    if (before.endedAt !== undefined) report("finality", "after the end");
+    this.#judge(before, event, report);
+    this.#count(after, report);
+    if (before.status !== after.status)
+      this.workflow.push({ from: before.status, event: event.type, to: after.status });
+    for (const task of after.tasks.values()) {
+      const from = before.tasks.get(task.id)?.stage.kind;
+      if (from && from !== task.stage.kind) this.tasks.push({ from, event: event.type, to: task.stage.kind });
+    }
+  }
+
+  #judge(before: WorkflowState, event: WorkflowEvent, report: (rule: Rule, detail: string) => void): void {
+    const scheduled = (taskId: string, attempt: number, dispatch: number) => {
+      const task = before.tasks.get(taskId);
+      if (!task) return report("validity", `${taskId} is not in the plan`);
+      const { stage } = task;
+      for (const need of needed(before, task)) {
+        const stands = before.tasks.get(need);
+        if (!stands || !isSettled(stands.stage)) report("dependencies", `${taskId} before ${need}`);
+      }
+      if (!["pending", "returned", "scheduled"].includes(stage.kind)) report("validity", `${taskId} is ${stage.kind}`);
+      if (stage.kind === "scheduled" && before.seq !== this.#repairedAt)
+        report("validity", `${taskId} is scheduled twice`);
+      if (stage.kind === "pending" && (stage.notBefore ?? 0) > event.at) report("validity", `${taskId} is too early`);
+      if (attempt !== task.attempt || dispatch !== task.dispatch + 1)
+        report("validity", `${taskId} ${attempt}.${dispatch}`);
+    };
+    switch (event.type) {
+      case "workflow.planned":
+        if (before.isPlanned && before.tasks.get(event.data.by)?.stage.kind !== "proposing")
+          report("validity", "a plan of nobody");
+        return;
+      case "tasks.scheduled":
+        for (const { taskId, attempt, dispatch } of event.data.tasks) scheduled(taskId, attempt, dispatch);
+        return;
+      case "task.scheduled":
+        return scheduled(event.taskId, event.attempt, event.data.dispatch);
+      case "repair.applied":
+        this.#repairedAt = event.seq;
+        return;
+      case "task.started":
+      case "task.progressed":
+      case "task.completed":
+      case "task.failed":
+      case "task.released":
+      case "task.timed_out":
+      case "task.crashed":
+      case "task.retrying":
+      case "task.cancelled":
+        return this.#judgeTask(before, event, report);
+      case "workflow.completed":
+        for (const { id, stage, onFailure } of before.tasks.values()) {
+          if (!isSettled(stage)) report("validity", `${id} is ${stage.kind}`);
+          if (stage.kind === "failed" && onFailure === "fail") report("validity", `${id} has failed`);
+        }
+        return;
+      case "workflow.failed":
+      case "workflow.aborted":
+      case "workflow.cancelled":
+        for (const { id, stage } of before.tasks.values()) {
+          if (!isSettled(stage)) report("validity", `${id} is ${stage.kind}`);
+        }
+        return;
+      case "workflow.submitted":
+      case "workflow.started":
+      case "cancel.requested":
+        return;
+    }
+  }
+
+  #repairedAt = 0;
+
+  #judgeTask(
+    before: WorkflowState,
+    event: Extract<WorkflowEvent, { taskId: string }>,
+    report: (rule: Rule, detail: string) => void,
+  ): void {
+    const task = before.tasks.get(event.taskId);
+    if (!task) return report("validity", `${event.taskId} is not in the plan`);
+    const { kind } = task.stage;
+    if (event.type === "task.started") {
+      if (kind !== "scheduled" || event.attempt !== task.attempt) report("fencing", `${task.id} is ${kind}`);
+      if ((event.epoch ?? 0) <= task.epoch) report("fencing", `${task.id} has epoch ${task.epoch}`);
+      return;
+    }
+    if (event.type === "task.cancelled")
+      return isSettled(task.stage) ? report("validity", `${task.id} is ${kind}`) : undefined;
+    if (event.type === "task.retrying") {
+      if (kind !== "failing" || event.attempt !== task.attempt + 1) report("validity", `${task.id} is ${kind}`);
+      if (event.attempt > task.attempts) report("validity", `${task.id} has ${task.attempts} attempts`);
+      return;
+    }
+    // Decisions fail tasks too: one whose workers died, and one whose phases are refused.
+    if (event.type === "task.failed" && event.data.error.class === "poison") {
+      if (kind !== "returned") report("validity", `${task.id} is ${kind}`);
+      return;
+    }
+    if (event.type === "task.failed" && event.epoch === undefined) {
+      if (kind !== "proposing") report("validity", `${task.id} is ${kind}`);
+      return;
+    }
+    if (kind !== "running" || event.epoch !== task.epoch)
+      report("fencing", `${task.id} is ${kind} at epoch ${task.epoch}`);
+  }
+
+  #count(after: WorkflowState, report: (rule: Rule, detail: string) => void): void {
+    const open = after.phases.map(() => 0);
+    const outstanding = after.phases.map(() => 0);
+    for (const { phase, stage } of after.tasks.values()) {
+      if (!isSettled(stage)) open[phase] = (open[phase] ?? 0) + 1;
+      if (isOutstanding(stage)) outstanding[phase] = (outstanding[phase] ?? 0) + 1;
+    }
+    after.phases.forEach((phase, p) => {
+      if (phase.open !== open[p]) report("validity", `phase ${p} counts ${phase.open} open tasks`);
+      if ((outstanding[p] ?? 0) > (phase.request.concurrency ?? Infinity)) report("concurrency", `phase ${p}`);
+    });
+    const all = outstanding.reduce((sum, count) => sum + count, 0);
+    if (all > after.concurrency) report("concurrency", `${all} at once`);
+  }
+}
+
+/** The tasks that must be settled before this one, read straight from the contract. */
+function needed(state: WorkflowState, { id, phase }: TaskState): string[] {
+  const here: PhaseRequest | undefined = state.phases[phase]?.request;
+  const index = here?.tasks.findIndex((task) => task.id === id) ?? 0;
+  const listed = here?.tasks[index]?.dependsOn;
+  if (listed) return listed;
+  const before = state.phases[phase - 1]?.request.tasks.map((task) => task.id) ?? [];
+  const previous = here?.parallel ? undefined : here?.tasks[index - 1]?.id;
+  return previous === undefined ? before : [...before, previous];
+}

@@ -1,0 +1,311 @@
+import {
+  addedPhases,
+  type ClaimChange,
+  type EventBody,
+  type Json,
+  type TaskRequest,
+  type WorkflowEvent,
+  type WorkflowRequest,
+} from "@flotilla/workflow";
+
+const leaseMs = 6000;
+const takeMs = 5000;
+const calmGapMs = 2000;
+const firstLookMs = 5000;
+
+/** A rule that a store for a negative control leaves out; each is missed by a property. */
+export type Defect =
+  /** Whoever knows a task may write to it, whatever became of its claim. */
+  | "claims-are-not-fenced"
+  /** A decision is committed whichever one came before it. */
+  | "revisions-are-not-compared"
+  /** A workflow is ended over facts that its last decision did not see. */
+  | "ends-over-unseen-facts"
+  /** Facts are taken after the end. */
+  | "writes-after-the-end"
+  /** A look that is settled forgets facts that came while it went on. */
+  | "settle-forgets-facts";
+
+/** Why somebody looks: `safety` is the look that nothing asked for, 60 s after the last. */
+export type LookCause = "admission" | "fact" | "again" | "lease" | "takeover" | "timer" | "safety";
+
+interface Claim {
+  attempt: number;
+  dispatch: number;
+  epoch: number;
+  claims: number;
+  state: "open" | "held" | "recorded" | "revoked";
+  holder: string;
+  deadline: number | undefined;
+}
+
+/** What a look is given; see lua/take.lua. */
+export interface Taken {
+  token: string;
+  now: number;
+  revision: number;
+  isRepeated: boolean;
+  lines: readonly WorkflowEvent[];
+  expired: { taskId: string; epoch: number }[];
+  cause: LookCause;
+}
+
+/** How a worker writes: the task, and the claim that it believes to have. */
+export interface Writer {
+  taskId: string;
+  epoch: number;
+  holder: string;
+}
+
+export interface Settlement {
+  nextLook: number;
+  seen: number;
+  quiet: number;
+  cause: LookCause;
+}
+
+type Closed = "ended" | "cancelled";
+
+/**
+ * One workflow in the store, in memory: the same rules of acceptance as the scripts of packages/fleet/src/lua, a
+ * method for each. Time stands still but for `now`, which the simulation moves.
+ */
+export class ModelStore {
+  now = 1_000_000;
+  readonly log: WorkflowEvent[] = [];
+  readonly outputs = new Map<string, Json>();
+  /** Writes to the log that came after the end; none, unless a rule is left out. */
+  writesAfterEnd = 0;
+  /** Decisions of looks that somebody else had taken over meanwhile. */
+  readonly #defect: Defect | undefined;
+  readonly #claims = new Map<string, Claim>();
+  readonly #leases = new Map<string, number>();
+  readonly #specs = new Map<string, TaskRequest>();
+  #due: { at: number; cause: LookCause };
+  #isQueued = true;
+  #hasCancel = false;
+  #hasEnded = false;
+  #revision = 0;
+  #seen = 1;
+  #wants = 0;
+  #quiet = 0;
+  #taken: string | undefined;
+  #lastTake: number | undefined;
+  #calmSince = 0;
+
+  readonly #request: WorkflowRequest;
+
+  constructor(request: WorkflowRequest, defect?: Defect) {
+    this.#request = request;
+    this.#defect = defect;
+    this.#append([{ type: "workflow.submitted", data: { tenant: "default", request } }]);
+    this.#due = { at: this.now + firstLookMs, cause: "admission" };
+  }
+
+  get hasEnded(): boolean {
+    return this.#hasEnded;
+  }
+
+  /** The next time at which `take` could find something by itself. */
+  get nextWake(): number {
+    return Math.min(this.#due.at, ...this.#leases.values());
+  }
+
+  start(token: string): Taken | undefined {
+    if (this.#closed() || !this.#isQueued || this.#taken !== undefined) return undefined;
+    this.#append([{ type: "workflow.started", data: {} }]);
+    this.#isQueued = false;
+    this.#taken = token;
+    this.#due = { at: this.now + takeMs, cause: "takeover" };
+    this.#revision++;
+    const { now } = this;
+    const lines = [...this.log];
+    return { token, now, revision: this.#revision, isRepeated: false, lines, expired: [], cause: "admission" };
+  }
+
+  take(token: string): Taken | undefined {
+    const { now } = this;
+    if (this.#lastTake === undefined || now - this.#lastTake > calmGapMs) this.#calmSince = now;
+    this.#lastTake = now;
+    if (this.#hasEnded) return undefined;
+    const expired: Taken["expired"] = [];
+    if (now - this.#calmSince >= leaseMs) {
+      for (const [taskId, until] of this.#leases) {
+        if (until > now) continue;
+        expired.push({ taskId, epoch: this.#claim(taskId).epoch });
+        if (this.#taken === undefined) this.#due = { at: now, cause: "lease" };
+      }
+    }
+    if (this.#due.at > now) return undefined;
+    const isRepeated = this.#taken !== undefined;
+    const { cause } = this.#due;
+    this.#taken = token;
+    this.#due = { at: now + takeMs, cause: "takeover" };
+    this.#quiet = 0;
+    return { token, now, revision: this.#revision, isRepeated, lines: this.log.slice(this.#seen - 1), expired, cause };
+  }
+
+  /** The place of the first event, or why the decision is refused. */
+  commit(
+    { token, revision, seen }: { token: string; revision: number; seen: number },
+    events: readonly EventBody[],
+    changes: readonly ClaimChange[],
+    isEnd: boolean,
+  ): number | "stale" | "unseen" | "claimed" {
+    if (this.#hasEnded) return "stale";
+    const isOvertaken = this.#taken !== token || revision !== this.#revision;
+    if (isOvertaken && this.#defect !== "revisions-are-not-compared") return "stale";
+    if (isEnd && seen !== this.log.length && this.#defect !== "ends-over-unseen-facts") return "unseen";
+    const claims = this.#changed(changes);
+    if (!claims) return "claimed";
+    for (const [taskId, claim] of claims) {
+      this.#claims.set(taskId, claim);
+      this.#leases.delete(taskId);
+    }
+    for (const event of events) {
+      if (event.type !== "workflow.planned") continue;
+      for (const task of addedPhases(event, this.#request).flatMap((phase) => phase.tasks)) {
+        this.#specs.set(task.id, task);
+      }
+    }
+    const first = this.log.length + 1;
+    this.#append(events);
+    this.#revision++;
+    this.#hasEnded = isEnd;
+    return first;
+  }
+
+  settle(token: string, { nextLook, seen, quiet, cause }: Settlement): void {
+    if (this.#taken !== token) return;
+    this.#taken = undefined;
+    this.#seen = seen;
+    if (this.#wants > seen && this.#defect !== "settle-forgets-facts") {
+      this.#due = { at: this.now, cause: "again" };
+    } else {
+      this.#due = { at: nextLook, cause };
+      this.#quiet = quiet;
+    }
+  }
+
+  claim(
+    job: { taskId: string; attempt: number; dispatch: number },
+    holder: string,
+  ): { epoch: number; spec: TaskRequest } | "held" | "settled" | "superseded" | "unknown" | Closed {
+    const closed = this.#closed();
+    if (closed) return closed;
+    const spec = this.#specs.get(job.taskId);
+    if (!spec) return "unknown";
+    const claim = this.#claim(job.taskId);
+    if (claim.state === "held" && claim.holder === holder) return { epoch: claim.epoch, spec };
+    const over = claim.state === "recorded" ? "settled" : "superseded";
+    if (job.attempt < claim.attempt || job.dispatch < claim.dispatch) return over;
+    if (claim.state === "held") return "held";
+    if (claim.state !== "open") return over;
+    const epoch = claim.epoch + 1;
+    const deadline = spec.timeoutMs === undefined ? undefined : this.now + spec.timeoutMs;
+    const claims = claim.claims + 1;
+    this.#claims.set(job.taskId, { ...claim, epoch, claims, state: "held", holder, deadline });
+    this.#leases.set(job.taskId, Math.min(this.now + leaseMs, deadline ?? Infinity));
+    const at = { taskId: job.taskId, attempt: claim.attempt, epoch };
+    this.#append([{ type: "task.started", ...at, data: { worker: "w", claim: claims } }]);
+    return { epoch, spec };
+  }
+
+  renew(writer: Writer): "renewed" | "superseded" | Closed {
+    const lost = this.#lost(writer);
+    if (lost) return lost;
+    const { state, deadline } = this.#claim(writer.taskId);
+    if (state === "held") this.#leases.set(writer.taskId, Math.min(this.now + leaseMs, deadline ?? Infinity));
+    return "renewed";
+  }
+
+  /** A word of a running task; wants no look. */
+  progress(writer: Writer, event: EventBody): "kept" | "superseded" | Closed {
+    const lost = this.#lost(writer);
+    if (lost) return lost;
+    if (this.#claim(writer.taskId).state !== "held") return "superseded";
+    this.#append([event]);
+    return "kept";
+  }
+
+  record(
+    writer: Writer,
+    kind: "completed" | "failed" | "released",
+    event: EventBody,
+    output?: Json,
+  ): "recorded" | "superseded" | Closed {
+    const lost = this.#lost(writer);
+    if (lost) return lost;
+    const claim = this.#claim(writer.taskId);
+    if (claim.state !== "held" && this.#defect !== "claims-are-not-fenced") return "recorded";
+    this.#claims.set(writer.taskId, { ...claim, state: kind === "released" ? "revoked" : "recorded" });
+    this.#leases.delete(writer.taskId);
+    if (output !== undefined) this.outputs.set(writer.taskId, output);
+    this.#append([event]);
+    const mayBeQuiet = event.type === "task.completed" && event.data.append === undefined;
+    if (mayBeQuiet && this.#quiet > 0) this.#quiet--;
+    else this.#wantLook();
+    return "recorded";
+  }
+
+  cancel(): void {
+    if (this.#closed()) return;
+    this.#append([{ type: "cancel.requested", data: {} }]);
+    this.#hasCancel = true;
+    this.#wantLook();
+  }
+
+  #append(events: readonly EventBody[]): void {
+    if (this.#hasEnded) this.writesAfterEnd++;
+    for (const event of events) this.log.push({ ...event, seq: this.log.length + 1, at: this.now });
+  }
+
+  #wantLook(): void {
+    this.#wants = this.log.length;
+    if (this.#taken === undefined) this.#due = { at: this.now, cause: "fact" };
+  }
+
+  #claim(taskId: string): Claim {
+    const unclaimed: Claim = {
+      attempt: 1,
+      dispatch: 1,
+      epoch: 0,
+      claims: 0,
+      state: "open",
+      holder: "-",
+      deadline: undefined,
+    };
+    return this.#claims.get(taskId) ?? unclaimed;
+  }
+
+  #closed(): Closed | undefined {
+    if (this.#hasEnded && this.#defect !== "writes-after-the-end") return "ended";
+    return this.#hasCancel ? "cancelled" : undefined;
+  }
+
+  #lost({ taskId, epoch, holder }: Writer): "superseded" | Closed | undefined {
+    const closed = this.#closed();
+    if (closed || this.#defect === "claims-are-not-fenced") return closed;
+    const claim = this.#claim(taskId);
+    if (claim.epoch !== epoch || claim.holder !== holder) return "superseded";
+    return claim.state === "revoked" || claim.state === "open" ? "superseded" : undefined;
+  }
+
+  /** The claims as the changes leave them, or undefined when one has moved on since it was decided. */
+  #changed(changes: readonly ClaimChange[]): Map<string, Claim> | undefined {
+    const claims = new Map<string, Claim>();
+    for (const change of changes) {
+      const claim = claims.get(change.taskId) ?? this.#claim(change.taskId);
+      const isHeld = claim.state === "held";
+      if (claim.epoch !== change.epoch || isHeld !== (change.kind === "revoke")) return undefined;
+      if (change.kind === "revoke") {
+        claims.set(change.taskId, { ...claim, state: "revoked", holder: "-" });
+      } else {
+        const { attempt, dispatch } = change;
+        const count = claim.attempt === attempt ? claim.claims : 0;
+        claims.set(change.taskId, { ...claim, attempt, dispatch, claims: count, state: "open", holder: "-" });
+      }
+    }
+    return claims;
+  }
+}

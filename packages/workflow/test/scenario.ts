@@ -1,0 +1,220 @@
+import {
+  type FailureClass,
+  isRetryable,
+  type PhaseRequest,
+  planIssues,
+  type Priority,
+  type TaskRequest,
+  type WorkflowRequest,
+} from "@flotilla/workflow";
+import fc from "fast-check";
+
+/** What a worker does with a task, whoever and whenever it is. */
+export interface Behaviour {
+  /** Attempts that fail, from the first on. */
+  failures: number;
+  failure: FailureClass;
+  durationMs: number;
+  /** Claims whose worker dies, from the first on. */
+  kills: number;
+  /** What a planner appends; may be nonsense. */
+  append?: unknown[];
+}
+
+/** What goes wrong on the way. A worker that hands its task back is no fault: it ends as if it had not. */
+export interface Faults {
+  /** Jobs are lost, doubled and late. */
+  jobs: boolean;
+  /** Supervisors die at any point of a look. */
+  supervisors: boolean;
+  /** Workers die, or stand still beyond their lease and then go on. */
+  workers: boolean;
+  cancel: boolean;
+}
+
+export interface Scenario {
+  request: WorkflowRequest;
+  /** The plan, be it asked for or made by the planner. */
+  phases: readonly PhaseRequest[];
+  behaviours: ReadonlyMap<string, Behaviour>;
+  faults: Faults;
+  /** Who goes next, and what goes wrong; when they are spent, all goes on in good order. */
+  choices: readonly number[];
+}
+
+/** A worker that just does its task. */
+export const calm: Behaviour = { failures: 0, failure: "transient", durationMs: 0, kills: 0 };
+
+/** The agent types of all scenarios. */
+export const agents = new Map([
+  ["plain", { mayPlan: false }],
+  ["planner", { mayPlan: true }],
+]);
+
+interface TaskSeed {
+  dependsOn: number[] | undefined;
+  priority: Priority | undefined;
+  attempts: number;
+  backoffMs: number;
+  onFailure: "fail" | "continue";
+  failures: number;
+  failure: FailureClass;
+  durationMs: number;
+  kills: number;
+  timeoutMs: number | undefined;
+  append: "none" | "sequential" | "parallel" | "invalid" | "forbidden";
+}
+
+const often = <T>(usual: T, rarer: fc.Arbitrary<T>, weight = 3) =>
+  fc.oneof({ weight, arbitrary: fc.constant(usual) }, { weight: 1, arbitrary: rarer });
+
+const taskSeed = (withTimeouts: boolean): fc.Arbitrary<TaskSeed> =>
+  fc.record({
+    dependsOn: often<number[] | undefined>(undefined, fc.array(fc.nat(30), { maxLength: 3 }), 2),
+    priority: often<Priority | undefined>(undefined, fc.constantFrom("critical", "high", "normal", "low")),
+    attempts: fc.integer({ min: 1, max: 3 }),
+    backoffMs: fc.constantFrom(0, 50, 3000),
+    onFailure: fc.constantFrom("continue", "fail"),
+    failures: often(0, fc.integer({ min: 1, max: 3 }), 4),
+    failure: often<FailureClass>("transient", fc.constantFrom("rate-limit", "unknown", "data", "critical")),
+    durationMs: fc.constantFrom(0, 0, 300, 4000),
+    kills: often(0, fc.integer({ min: 1, max: 3 }), 7),
+    timeoutMs: withTimeouts
+      ? often<number | undefined>(undefined, fc.constantFrom(200, 1000, 9000))
+      : fc.constant(undefined),
+    append: often<TaskSeed["append"]>("none", fc.constantFrom("sequential", "parallel", "invalid", "forbidden"), 7),
+  });
+
+const phaseSeed = (withTimeouts: boolean) =>
+  fc.record({
+    parallel: fc.boolean(),
+    concurrency: often<number | undefined>(undefined, fc.integer({ min: 1, max: 2 })),
+    tasks: fc.array(taskSeed(withTimeouts), { minLength: 1, maxLength: 4, size: "max" }),
+  });
+
+/** How the planner does. */
+interface Planning {
+  failures: number;
+  failure: FailureClass;
+  proposes: boolean;
+}
+
+const planning: fc.Arbitrary<Planning> = fc.record({
+  failures: often(0, fc.integer({ min: 1, max: 3 }), 2),
+  failure: fc.constantFrom("transient", "data", "critical"),
+  proposes: often(true, fc.constant(false), 4),
+});
+
+interface PhaseSeed {
+  parallel: boolean;
+  concurrency: number | undefined;
+  tasks: TaskSeed[];
+}
+
+const given = <K extends string, T>(key: K, value: T | undefined): { [P in K]?: T } =>
+  // A computed key loses its type.
+  (value === undefined ? {} : { [key]: value }) as { [P in K]?: T };
+
+/** The phases, where `reach` says how many of the first tasks the one at a place may depend on. */
+function phasesOf(seeds: readonly PhaseSeed[], reach: (place: number, count: number) => number): PhaseRequest[] {
+  const count = seeds.reduce((sum, { tasks }) => sum + tasks.length, 0);
+  let place = -1;
+  return seeds.map(({ parallel, concurrency, tasks }, p) => ({
+    name: `p${p}`,
+    parallel,
+    ...given("concurrency", concurrency),
+    tasks: tasks.map((seed): TaskRequest => {
+      place++;
+      const within = reach(place, count);
+      const needs = within === 0 ? [] : seed.dependsOn?.map((ref) => `t${ref % within}`);
+      const dependsOn = seed.dependsOn && needs;
+      return {
+        id: `t${place}`,
+        agent: ["none", "forbidden"].includes(seed.append) ? "plain" : "planner",
+        input: { of: (dependsOn ?? []).map((id) => `{{tasks.${id}.output}}`), over: "{{input}}" },
+        retry: { attempts: seed.attempts, backoffMs: seed.backoffMs },
+        onFailure: seed.onFailure,
+        ...given("dependsOn", dependsOn),
+        ...given("priority", seed.priority),
+        ...given("timeoutMs", seed.timeoutMs),
+      };
+    }),
+  }));
+}
+
+function appended(by: string, kind: Exclude<TaskSeed["append"], "none">): unknown[] {
+  const task = (id: string, dependsOn?: string[]) => ({
+    id,
+    agent: "plain",
+    input: dependsOn ? `{{tasks.${by}.output}}` : "{{input}}",
+    ...given("dependsOn", dependsOn),
+  });
+  if (kind === "invalid") return [{ name: "again", parallel: true, tasks: [task(by)] }];
+  const tasks = [task(`${by}-a`, [by]), task(`${by}-b`), task(`${by}-c`)];
+  return [{ name: `of-${by}`, parallel: kind !== "sequential", tasks }];
+}
+
+/** A plan, or what the planner does when none is asked for: it may fail, and it may find that nothing is to be done. */
+function built(seeds: readonly PhaseSeed[], concurrency: number | undefined, planning: Planning | undefined) {
+  // Any task may depend on any other, as far as that makes no circle; else on the ones before it.
+  const free = phasesOf(seeds, (_, count) => count);
+  const phases = planIssues(free, agents).length === 0 ? free : phasesOf(seeds, (place) => place);
+  const behaviours = new Map<string, Behaviour>();
+  seeds
+    .flatMap(({ tasks }) => tasks)
+    .forEach(({ failures, failure, durationMs, kills, append }, place) => {
+      const id = `t${place}`;
+      behaviours.set(id, {
+        failures,
+        failure,
+        durationMs,
+        kills,
+        ...(append === "none" ? {} : { append: appended(id, append) }),
+      });
+    });
+  const plan = planning ? undefined : { phases };
+  const request: WorkflowRequest = { input: "question", ...given("plan", plan), ...given("concurrency", concurrency) };
+  if (planning) {
+    const { proposes, ...fails } = planning;
+    behaviours.set("planning", { ...calm, ...fails, ...(proposes ? { append: phases } : {}) });
+  }
+  return { request, phases, behaviours };
+}
+
+/** Scenarios with these faults, with plans of up to 16 tasks in up to 4 phases and what they append. */
+export function scenarios(faults: Faults, { timeouts = false } = {}): fc.Arbitrary<Scenario> {
+  return fc
+    .record({
+      seeds: fc.array(phaseSeed(timeouts), { minLength: 1, maxLength: 4, size: "max" }),
+      concurrency: often<number | undefined>(undefined, fc.integer({ min: 1, max: 4 }), 1),
+      planning: often<Planning | undefined>(undefined, planning),
+      choices: fc.array(fc.nat(9999), { maxLength: 400, size: "max" }),
+    })
+    .map(({ seeds, concurrency, planning, choices }) => ({ ...built(seeds, concurrency, planning), faults, choices }));
+}
+
+/** How a task ends when nothing disturbs it: `fatal` and `critical` end the workflow, `skipped` fails and does not. */
+function destiny(task: TaskRequest, behaviour: Behaviour): "done" | "skipped" | "fatal" | "critical" {
+  const { failures, failure, append } = behaviour;
+  const attempts = task.retry?.attempts ?? 3;
+  const isRefused = append !== undefined && (task.agent !== "planner" || isNonsense(append));
+  const fails = failures > 0 && (!isRetryable(failure) || failures >= attempts);
+  if (fails && failure === "critical") return "critical";
+  if (fails || isRefused) return task.onFailure === "continue" ? "skipped" : "fatal";
+  return "done";
+}
+
+// The generator makes one kind of nonsense only: phases named so.
+const isNonsense = (append: unknown[]) => JSON.stringify(append).includes('"again"');
+
+/** The ends that the contract allows whatever the order is, with no timeout, cancel or death. */
+export function allowedEnds({ request, phases, behaviours }: Scenario): Set<string> {
+  const destinyOf = (task: TaskRequest) => destiny(task, behaviours.get(task.id) ?? calm);
+  const planned = request.plan ? "done" : destinyOf({ id: "planning", agent: "planner", input: "" });
+  const isRun = planned === "done" && (request.plan ?? behaviours.get("planning")?.append);
+  const destinies = new Set([planned, ...(isRun ? phases.flatMap((phase) => phase.tasks.map(destinyOf)) : [])]);
+  const ends = new Set<string>();
+  if (destinies.has("fatal")) ends.add("failed");
+  if (destinies.has("critical")) ends.add("aborted");
+  return ends.size > 0 ? ends : new Set(["completed"]);
+}

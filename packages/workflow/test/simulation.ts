@@ -1,0 +1,355 @@
+import { isDeepStrictEqual } from "node:util";
+import {
+  canonicalJson,
+  decide,
+  type Decision,
+  type Dispatch,
+  fold,
+  isReady,
+  type Json,
+  lookEveryMs,
+  type Look,
+  resolveTemplates,
+  type TaskRequest,
+  type WorkflowEvent,
+  type WorkflowState,
+} from "@flotilla/workflow";
+import { ModelQueue, type Treatment } from "./model-queue.ts";
+import { type Defect, type LookCause, ModelStore, type Taken, type Writer } from "./model-store.ts";
+import { agents, type Behaviour, calm, type Scenario } from "./scenario.ts";
+
+/** What is done in another way than it should be, for a negative control. */
+export interface Tampering {
+  defect?: Defect;
+  decide?: typeof decide;
+  fold?: typeof fold;
+  /** Replaces the output that a worker makes. */
+  output?: (usual: Json, now: number) => Json;
+}
+
+/** Everything that a property needs to know of one run. */
+export interface Run {
+  scenario: Scenario;
+  log: readonly WorkflowEvent[];
+  state: WorkflowState;
+  outputs: ReadonlyMap<string, Json>;
+  /** Decisions that were followed by others on the same look. */
+  restless: readonly WorkflowEvent["type"][];
+  /** States that were held and differ from the fold of the log. */
+  drifted: number;
+  /** Looks that nobody had asked for, and that found something to do. */
+  saved: number;
+  /** Decisions of looks that had been taken over: should that supervisor die then, nobody repeats its jobs. */
+  writesAfterEnd: number;
+  /** Some time has passed without an end: longer than any plan here may take. */
+  isStuck: boolean;
+}
+
+const defaults = { attempts: 3, concurrency: 1000 };
+const id = "wf_00_00000000000000000000000000";
+const longestRunMs = 15 * 60_000;
+
+/** An actor stops at each point where others may come between; it says whether it did something. */
+type Actor = Generator<boolean, never>;
+
+interface Holding {
+  writer: Writer;
+  /** Renews its lease; not while it stands still. */
+  isAwake: boolean;
+  isLost: boolean;
+  isHandedBack: boolean;
+}
+
+/**
+ * A fleet around one workflow: three supervisors and three workers that share a store and a queue. The choices of the
+ * scenario say who goes next and what goes wrong; once they are spent everybody takes turns until the end.
+ */
+export function simulate(scenario: Scenario, tampering: Tampering = {}): Run {
+  return new Simulation(scenario, tampering).run();
+}
+
+class Simulation {
+  readonly #scenario: Scenario;
+  readonly #decide: typeof decide;
+  readonly #fold: typeof fold;
+  readonly #output: NonNullable<Tampering["output"]>;
+  readonly #store: ModelStore;
+  readonly #queue = new ModelQueue();
+  readonly #supervisors: Actor[] = [];
+  readonly #workers: Actor[] = [];
+  readonly #holdings = new Map<number, Holding>();
+  readonly #fetched = new Map<number, NonNullable<ReturnType<ModelQueue["fetch"]>>>();
+  readonly #restless: WorkflowEvent["type"][] = [];
+  #admissions = 1;
+  #names = 0;
+  #choice = 0;
+  #saved = 0;
+  #drifted = 0;
+
+  constructor(scenario: Scenario, tampering: Tampering) {
+    this.#scenario = scenario;
+    this.#decide = tampering.decide ?? decide;
+    this.#fold = tampering.fold ?? fold;
+    this.#output = tampering.output ?? ((usual) => usual);
+    this.#store = new ModelStore(scenario.request, tampering.defect);
+    for (const place of [0, 1, 2]) {
+      this.#supervisors.push(this.#supervise());
+      this.#workers.push(this.#work(place));
+    }
+  }
+
+  run(): Run {
+    while (this.#choice < this.#scenario.choices.length) this.#disturb();
+    const giveUpAt = this.#store.now + longestRunMs;
+    while (!this.#store.hasEnded && this.#store.now < giveUpAt) this.#goOn();
+    const isStuck = !this.#store.hasEnded;
+    // What is still on its way arrives after the end.
+    for (let turn = 0; turn < 20; turn++) this.#goOn();
+    this.#store.cancel();
+    const { log, outputs, writesAfterEnd } = this.#store;
+    return {
+      scenario: this.#scenario,
+      log,
+      state: fold(id, undefined, log),
+      outputs,
+      isStuck,
+      restless: this.#restless,
+      drifted: this.#drifted,
+      saved: this.#saved,
+      writesAfterEnd,
+    };
+  }
+
+  /** A number below `count`; 0 once the choices are spent. */
+  #choose(count: number): number {
+    return (this.#scenario.choices[this.#choice++] ?? 0) % count;
+  }
+
+  /** Whether something goes wrong here: one time in `odds`, and never once the choices are spent. */
+  #happens(odds: number): boolean {
+    return this.#choose(odds) === odds - 1;
+  }
+
+  #disturb(): void {
+    const { faults } = this.#scenario;
+    const action = this.#choose(40);
+    const place = this.#choose(3);
+    if (action < 16) this.#supervisors[place]?.next();
+    else if (action < 32) this.#workers[place]?.next();
+    else if (action < 35) this.#advance(1 + this.#choose(500));
+    else if (action === 35) this.#advance(this.#choose(70_000));
+    else if (action === 36 && faults.supervisors) this.#supervisors[place] = this.#supervise();
+    else if (action === 37) this.#disturbWorker(place);
+    else if (action === 38 && faults.cancel && this.#happens(4)) this.#store.cancel();
+  }
+
+  #disturbWorker(place: number): void {
+    const holding = this.#holdings.get(place);
+    const kind = this.#scenario.faults.workers ? this.#choose(3) : 0;
+    if (kind === 0 && holding) holding.isHandedBack = true;
+    if (kind === 1 && holding) holding.isAwake = false;
+    if (kind !== 2) return;
+    const delivery = this.#fetched.get(place);
+    if (delivery) this.#queue.bringBack(delivery, this.#store.now);
+    this.#fetched.delete(place);
+    this.#holdings.delete(place);
+    this.#workers[place] = this.#work(place);
+  }
+
+  /** Everybody goes on until nobody can, then time does. */
+  #goOn(): void {
+    let isBusy = true;
+    for (let turn = 0; isBusy && turn < 1000; turn++) {
+      isBusy = false;
+      for (const actor of [...this.#supervisors, ...this.#workers]) {
+        if (actor.next().value) isBusy = true;
+      }
+    }
+    const next = Math.min(this.#store.nextWake, this.#queue.nextWake) - this.#store.now;
+    this.#advance(Math.max(1, Math.min(next, 1000)));
+  }
+
+  /** Time passes in steps in which every worker that is awake renews its lease. */
+  #advance(ms: number): void {
+    for (let left = ms; left > 0; left -= 2000) {
+      this.#store.now += Math.min(left, 2000);
+      for (const holding of this.#holdings.values()) {
+        if (holding.isAwake) holding.isLost ||= this.#store.renew(holding.writer) !== "renewed";
+      }
+    }
+  }
+
+  *#supervise(): Actor {
+    let cached: { state: WorkflowState; probedAt: number } | undefined;
+    const store = this.#store;
+    for (;;) {
+      const token = `look-${this.#names++}`;
+      let taken = this.#admissions > 0 ? store.start(token) : undefined;
+      if (this.#admissions > 0) this.#admissions--;
+      taken ??= store.take(token);
+      if (!taken) {
+        yield false;
+        continue;
+      }
+      yield true;
+      const state = this.#advanceState(cached?.state, taken.lines);
+      cached = { state, probedAt: cached?.probedAt ?? taken.now };
+      const look: Look = {
+        now: taken.now,
+        isRepeated: taken.isRepeated,
+        expired: taken.expired,
+        missing: [],
+        agents,
+        defaults,
+      };
+      let decision = this.#decide(state, look);
+      if (decision.events.length === 0 && decision.suspects.length > 0 && taken.now - cached.probedAt >= lookEveryMs) {
+        cached = { state, probedAt: taken.now };
+        const missing = this.#queue.missing(decision.suspects);
+        yield true;
+        if (missing.length > 0) decision = this.#decide(state, { ...look, missing });
+      }
+      this.#examine(taken, state, decision, look);
+      yield true;
+      const seen = this.#commit(taken, state, decision);
+      yield true;
+      if (seen === undefined) {
+        store.settle(token, { nextLook: taken.now, seen: state.seq, quiet: 0, cause: "again" });
+        continue;
+      }
+      for (const dispatch of decision.dispatches) {
+        this.#dispatch(dispatch);
+        yield true;
+      }
+      if (decision.admit && !this.#happens(3)) this.#admissions++;
+      const nextLook = Math.min(decision.nextLook, taken.now + lookEveryMs);
+      store.settle(token, { nextLook, seen, quiet: decision.quiet, cause: causeOf(decision) });
+      yield true;
+    }
+  }
+
+  #advanceState(held: WorkflowState | undefined, lines: readonly WorkflowEvent[]): WorkflowState {
+    const [first] = lines;
+    const last = lines.at(-1);
+    const isHeld = held && first && last && held.seq >= first.seq && held.seq <= last.seq;
+    const state = isHeld
+      ? this.#fold(id, held, lines.slice(held.seq + 1 - first.seq))
+      : this.#fold(id, undefined, this.#store.log);
+    if (!isDeepStrictEqual(state, fold(id, undefined, this.#store.log.slice(0, state.seq)))) this.#drifted++;
+    return state;
+  }
+
+  #examine({ cause, now }: Taken, state: WorkflowState, decision: Decision, look: Look): void {
+    // The jobs that it found missing are there again.
+    const again = this.#decide(decision.after, { ...look, missing: [] });
+    this.#restless.push(...again.events.map(({ type }) => type));
+    const isTime = [...state.tasks.values()].some(
+      ({ stage }) => stage.kind === "pending" && (stage.notBefore ?? Infinity) <= now,
+    );
+    if (cause === "safety" && decision.events.length > 0 && !isTime) this.#saved++;
+  }
+
+  #commit({ token, revision }: Taken, state: WorkflowState, { events, claims, after }: Decision): number | undefined {
+    if (events.length === 0) return state.seq;
+    const isEnd = after.endedAt !== undefined;
+    const first = this.#store.commit({ token, revision, seen: state.seq }, events, claims, isEnd);
+    if (typeof first !== "number") return undefined;
+    // Facts that came between were not seen.
+    return first === state.seq + 1 ? state.seq + events.length : state.seq;
+  }
+
+  #dispatch(dispatch: Dispatch): void {
+    const treatments: Treatment[] = ["deliver", "deliver", "deliver", "delay", "double", "lose"];
+    const treatment = this.#scenario.faults.jobs ? treatments[this.#choose(treatments.length)] : undefined;
+    this.#queue.add(dispatch, treatment ?? "deliver", this.#store.now);
+  }
+
+  *#work(place: number): Actor {
+    for (;;) {
+      const delivery = this.#queue.fetch(this.#choose(100), this.#store.now);
+      if (!delivery) {
+        yield false;
+        continue;
+      }
+      this.#fetched.set(place, delivery);
+      yield true;
+      const isAlive = yield* this.#runTask(place, delivery.job);
+      this.#holdings.delete(place);
+      yield true;
+      if (isAlive) this.#queue.finish(delivery);
+      else this.#queue.bringBack(delivery, this.#store.now);
+      this.#fetched.delete(place);
+    }
+  }
+
+  /** Whether the worker has lived through it. */
+  *#runTask(place: number, job: Dispatch): Generator<boolean, boolean> {
+    const store = this.#store;
+    const holder = `holder-${this.#names++}`;
+    let claim = store.claim(job, holder);
+    // An answer that got lost: it is asked again.
+    if (this.#happens(5)) {
+      yield true;
+      claim = store.claim(job, holder);
+    }
+    if (typeof claim === "string") return true;
+    const { epoch, spec } = claim;
+    const writer = { taskId: spec.id, epoch, holder };
+    const holding: Holding = { writer, isAwake: true, isLost: false, isHandedBack: false };
+    this.#holdings.set(place, holding);
+    const { durationMs, kills } = this.#behaviour(spec.id);
+    if (this.#scenario.faults.workers && epoch <= kills) return false;
+    const at = { taskId: spec.id, attempt: job.attempt, epoch };
+    if (this.#happens(6)) store.progress(writer, { type: "task.progressed", ...at, data: { message: "at work" } });
+    for (const endsAt = store.now + durationMs; store.now < endsAt && !holding.isLost && !holding.isHandedBack;)
+      yield false;
+    yield true;
+    if (holding.isLost) return true;
+    if (holding.isHandedBack) {
+      store.record(writer, "released", { type: "task.released", ...at, data: { reason: "shutdown" } });
+      return true;
+    }
+    this.#record(writer, job, spec);
+    if (this.#happens(5)) {
+      yield true;
+      this.#record(writer, job, spec);
+    }
+    return true;
+  }
+
+  #behaviour(taskId: string): Behaviour {
+    return this.#scenario.behaviours.get(taskId) ?? calm;
+  }
+
+  #record(writer: Writer, { attempt }: Dispatch, spec: TaskRequest): void {
+    const { taskId, epoch } = writer;
+    const { failures, failure, append } = this.#behaviour(taskId);
+    const at = { taskId, attempt, epoch };
+    if (attempt <= failures) {
+      const error = { class: failure, code: "planned", message: "as told" };
+      this.#store.record(writer, "failed", { type: "task.failed", ...at, data: { error } });
+      return;
+    }
+    const { outputs } = this.#store;
+    const input = resolveTemplates(spec.input, { input: "question", output: (needed) => outputs.get(needed) });
+    const output = this.#output(digest(canonicalJson([taskId, input])), this.#store.now);
+    const data = { outputBytes: JSON.stringify(output).length, output, ...(append ? { append } : {}) };
+    this.#store.record(writer, "completed", { type: "task.completed", ...at, data }, output);
+  }
+}
+
+/** Why the next look is to be then: for a retry, for the admission, or for nothing but safety. */
+function causeOf({ after, nextLook, admit }: Decision): LookCause {
+  if (admit) return "admission";
+  const isTimer = [...after.tasks.values()].some(
+    (task) => task.stage.kind === "pending" && task.stage.notBefore === nextLook && isReady(after, task),
+  );
+  return isTimer ? "timer" : "safety";
+}
+
+/** A small value that differs when the text does. */
+function digest(text: string): number {
+  let hash = 0;
+  for (let index = 0; index < text.length; index++) hash = (Math.imul(hash, 31) + text.charCodeAt(index)) | 0;
+  return hash;
+}

@@ -1,0 +1,143 @@
+import { mkdtemp, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { describeRealRedis, until } from "@flotilla/testkit";
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { Fleet, onlyProbes } from "./fleet.ts";
+import { flotilla } from "./flotilla.ts";
+import { planOf, probe, run, together } from "./plans.ts";
+import { effectsOf, expectDoneOnce, idempotentSteps, stepsOfWork, submitWork } from "./work.ts";
+import { Wire } from "./wire.ts";
+
+describeRealRedis("kills", () => {
+  let folder: string;
+  let fleet: Fleet;
+  // One task a process, so that a probe that kills itself takes nobody with it.
+  const start = () =>
+    Fleet.start({ dataDir: join(folder, "data"), args: onlyProbes(4), env: { AGENT_CONCURRENCY: "1" } });
+  beforeAll(async () => {
+    folder = await mkdtemp(join(tmpdir(), "flotilla-kills-"));
+    fleet = await start();
+  }, 60_000);
+  afterAll(async () => {
+    await fleet.dispose();
+    await rm(folder, { recursive: true, force: true });
+  });
+
+  describe.concurrent("a worker that dies", () => {
+    test.for([
+      { at: "before", replayed: 2, repeated: 0 },
+      { at: "during", replayed: 2, repeated: 1 },
+      { at: "after", replayed: 3, repeated: 0 },
+    ])(
+      "$at its third step is followed by one that runs only what is left",
+      async ({ at, replayed, repeated }, { expect }) => {
+        const input = { steps: idempotentSteps(4, 1), crash: [{ step: 2, at }], output: "done" };
+        const { view, events } = await run(fleet, planOf(together("p", [probe("a", input)])));
+        expect(view).toMatchObject({ status: "completed", tasks: [{ attempt: 1 }] });
+        expect(view.result).toMatchObject({
+          output: "done",
+          attempt: 1,
+          claim: 2,
+          executedSteps: 4 - replayed,
+          replayedSteps: replayed,
+        });
+        expect(events.filter(({ type }) => type === "task.crashed")).toHaveLength(1);
+        const own = (await fleet.effects()).filter(({ workflowId }) => workflowId === view.id);
+        expect(own.filter(({ applied }) => applied).map(({ step }) => step)).toEqual([0, 1, 2, 3]);
+        expect(own.filter(({ applied }) => !applied).map(({ step }) => step)).toEqual(Array(repeated).fill(2));
+      },
+    );
+  });
+
+  test(
+    "SIGKILL of workers, supervisor, API and Redis in mid-task loses and repeats nothing",
+    { timeout: 90_000 },
+    async () => {
+      const { url } = fleet.ready;
+      const ids = await submitWork(fleet, 32);
+      // Each kill waits for new effects: it hits work that has gone on since the one before.
+      for (const role of ["agent", "supervisor", "api", "agent", "redis", "agent"] as const) {
+        const before = await effectsOf(fleet, ids);
+        await until(async () => (await effectsOf(fleet, ids)) > before + 8, {
+          timeoutMs: 30_000,
+          what: `work before the ${role}`,
+        });
+        const { downMs } = await fleet.kill(role);
+        // Redis counts as back when it has its data, the others when they are spawned; the promise is a second.
+        expect(downMs, role).toBeLessThan(role === "redis" ? 4000 : 1500);
+      }
+      expect(await effectsOf(fleet, ids)).toBeLessThan(ids.length * stepsOfWork);
+      await expectDoneOnce(fleet, ids);
+      expect(fleet.ready.url).toBe(url);
+      const crashed = (await Promise.all(ids.map((id) => fleet.client.get(id)))).flatMap(({ tasks }) => tasks);
+      expect(crashed.every(({ attempt }) => attempt === 1)).toBe(true);
+    },
+  );
+
+  test("with a Redis that is silent every call is 503 within 1.5 s, and goes through afterwards", async () => {
+    const wire = new Wire(fleet.ready);
+    const body = { agent: "probe", input: { output: "stored once" } };
+    const headers = { "idempotency-key": crypto.randomUUID() };
+    const [redis] = fleet.pids("redis");
+    if (redis === undefined) throw new Error("no redis to stop");
+    process.kill(redis, "SIGSTOP");
+    try {
+      const startedAt = performance.now();
+      const answers = await Promise.all([
+        wire.call("GET /v1/workflows"),
+        wire.call("GET /ready", { key: null }),
+        wire.call("POST /v1/workflows", { body, headers }),
+      ]);
+      // The promise is 1.5 s; the rest is for a machine that is busy.
+      expect(performance.now() - startedAt).toBeLessThan(2500);
+      for (const { status, json, headers } of answers) {
+        expect([status, json]).toMatchObject([
+          503,
+          { code: expect.stringMatching(/^(store-unavailable|unknown-outcome)$/) },
+        ]);
+        expect(headers.get("retry-after")).toMatch(/^\d+$/);
+      }
+      expect((await wire.call("GET /health", { key: null })).status).toBe(200);
+    } finally {
+      process.kill(redis, "SIGCONT");
+    }
+    const id = await until(async () => {
+      const { status, json } = await wire.call("POST /v1/workflows", { body, headers });
+      return status === 202 ? String(Object(json).id) : undefined;
+    });
+    expect(await fleet.client.wait(id)).toMatchObject({ status: "completed", result: { output: "stored once" } });
+  });
+
+  test(
+    "nothing outlives a killed parent, and the next one on its folder goes on with the work",
+    { timeout: 90_000 },
+    async () => {
+      const ids = await submitWork(fleet, 8);
+      await until(async () => (await effectsOf(fleet, ids)) > 8);
+      const { dataDir, apiKey, operatorKey } = fleet.ready;
+      const second = await flotilla(["up", "--json", "--port", "0", "--data-dir", dataDir], { cwd: "/" });
+      expect(second).toMatchObject({ code: 78, stdout: "", stderr: expect.stringContaining(dataDir) });
+
+      await fleet.stop("SIGKILL");
+      // The promise is 2 s; the rest is for a machine that is busy.
+      await until(() => !fleet.leavesAny(), { timeoutMs: 4000, what: "the end of all children" });
+      fleet = await start();
+      expect(fleet.ready).toMatchObject({ dataDir, apiKey, operatorKey });
+
+      const { id } = await fleet.client.submit(
+        planOf(
+          together("p", [probe("long", { steps: idempotentSteps(2, 1000), sleepMs: 3000 }, { priority: "critical" })]),
+        ),
+      );
+      for await (const { type } of fleet.client.events(id, { follow: true })) if (type === "task.started") break;
+      const { code, tookMs } = await fleet.stop("SIGTERM");
+      expect([code, fleet.leavesAny()]).toEqual([0, false]);
+      expect(tookMs).toBeLessThan(15_000);
+
+      fleet = await start();
+      await expectDoneOnce(fleet, ids);
+      expect(await fleet.client.wait(id)).toMatchObject({ status: "completed", result: { attempt: 1 } });
+    },
+  );
+});

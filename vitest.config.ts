@@ -1,0 +1,19 @@
+import { configDefaults, defineConfig } from "vitest/config";
+
+const quick = "{apps,packages,bench,test}/**/*.test.ts";
+const long = "{apps,packages,bench,test}/**/*.full.test.ts";
+
+export default defineConfig({
+  test: {
+    globalSetup: ["packages/testkit/src/global-setup.ts"],
+    testTimeout: 30_000,
+    hookTimeout: 30_000,
+    // Tests start processes of their own: more workers than this only make them wait for each other.
+    maxWorkers: 2,
+    pool: "forks",
+    projects: [
+      { extends: true, test: { name: "fast", include: [quick], exclude: [...configDefaults.exclude, long] } },
+      { extends: true, test: { name: "full", include: [long], testTimeout: 300_000, hookTimeout: 60_000 } },
+    ],
+  },
+});
