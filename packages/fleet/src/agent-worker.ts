@@ -1,12 +1,12 @@
 import { setTimeout as delay } from "node:timers/promises";
 import type { Logger, Metrics, RedisSettings, Service } from "@flotilla/runtime";
-import { type BlobStore, ClaimLostError, type Executor, ShutdownError } from "@flotilla/workflow";
+import { type BlobStore, ClaimLostError, type Dispatch, type Executor, ShutdownError } from "@flotilla/workflow";
 import { type Job, Worker } from "bullmq";
 import { type Claim, Claims, unresolved } from "./claims.ts";
 import { closeWorker } from "./close-worker.ts";
 import { connect, type Connection, disconnect, isConnected } from "./connection.ts";
 import { agentQueue, queuePrefix } from "./keys.ts";
-import type { TaskJob } from "./queues.ts";
+import { Queues, type TaskJob } from "./queues.ts";
 import { Scripts } from "./scripts.ts";
 
 const renewEveryMs = 2000;
@@ -45,6 +45,7 @@ export class AgentWorker implements Service {
   readonly #stopping = new AbortController();
   #connection: Connection | undefined;
   #queueConnection: Connection | undefined;
+  #queues: Queues | undefined;
   #worker: Worker<TaskJob> | undefined;
   #renewal: NodeJS.Timeout | undefined;
 
@@ -63,6 +64,7 @@ export class AgentWorker implements Service {
       worker: workerId,
       onRefused: (script) => metrics.fencedWrites.inc({ script }),
     });
+    this.#queues = new Queues(this.#connection);
     const queue = agentQueue(agentType);
     this.#worker = new Worker<TaskJob>(queue, (job: Job<TaskJob>) => this.#process(claims, job.data), {
       connection: this.#queueConnection,
@@ -88,6 +90,7 @@ export class AgentWorker implements Service {
     clearInterval(this.#renewal);
     if (this.#running.size > 0) logger.warn({ tasks: this.#running.size }, "tasks did not stop");
     if (this.#worker) await closeWorker(this.#worker);
+    await this.#queues?.close();
     for (const connection of [this.#connection, this.#queueConnection]) if (connection) disconnect(connection);
   }
 
@@ -120,7 +123,10 @@ export class AgentWorker implements Service {
     try {
       const task = await this.#insist(() => claims.task(claim)).catch(unresolved);
       const outcome = "kind" in task ? task : await executor(task, this.#journal(claims, claim), signal);
-      return (await this.#insist(() => claims.record(claim, outcome))) ? outcome.kind : "superseded";
+      const scheduled = await this.#insist(() => claims.record(claim, outcome));
+      if (!scheduled) return "superseded";
+      if (scheduled.length > 0) await this.#dispatch(claim.workflowId, scheduled);
+      return outcome.kind;
     } catch (error) {
       if (error instanceof ShutdownError) {
         await claims
@@ -131,6 +137,14 @@ export class AgentWorker implements Service {
       if (error instanceof ClaimLostError) return error.reason;
       throw error;
     }
+  }
+
+  /** Adds the jobs of what a record has scheduled; should it fail, a look adds them 5 s later. */
+  async #dispatch(workflowId: string, scheduled: readonly Dispatch[]): Promise<void> {
+    const items = scheduled.map((dispatch) => ({ workflowId, dispatch }));
+    await this.#queues
+      ?.dispatch(items)
+      .catch((error: unknown) => this.#options.logger.warn({ err: error, workflowId }, "dispatch left to a look"));
   }
 
   #journal(claims: Claims, claim: Claim) {

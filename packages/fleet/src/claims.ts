@@ -3,6 +3,7 @@ import {
   type BlobStore,
   type ClaimedTask,
   ClaimLostError,
+  type Dispatch,
   type EventBody,
   type Journal,
   type JournalEntry,
@@ -17,9 +18,13 @@ import { keepOutput, loggedOutputBytes, readOutput } from "./outputs.ts";
 import type { TaskJob } from "./queues.ts";
 import type { Reply, Scripts } from "./scripts.ts";
 import type { Spec } from "./spec.ts";
+import { waveDispatches } from "./wave.ts";
 
 /** How long a claim holds without being renewed, in ms. */
 export const leaseMs = 6000;
+
+/** A look makes sure of the jobs that a worker adds after a record within this time, in ms. */
+const sureMs = 5000;
 
 /** Outputs that a claim answers itself, in bytes; what is beyond is read one by one. */
 const inlineOutputBytes = 65_536;
@@ -117,8 +122,11 @@ export class Claims {
     return { tenant, workflowId, taskId, agent, input, attempt, claim: claim.claim, epoch };
   }
 
-  /** Records how the task ended; false when the claim was lost, and nothing was written. */
-  async record(claim: Claim, outcome: TaskOutcome): Promise<boolean> {
+  /**
+   * Records how the task ended. Answers what that scheduled, for the caller to dispatch; undefined when the claim was
+   * lost, and nothing was written.
+   */
+  async record(claim: Claim, outcome: TaskOutcome): Promise<readonly Dispatch[] | undefined> {
     const { taskId, attempt, epoch } = claim;
     const at = { taskId, attempt, epoch };
     if (outcome.kind === "failed") {
@@ -138,9 +146,9 @@ export class Claims {
   }
 
   /** Hands the task back: it is dispatched again as the same attempt. */
-  release(claim: Claim, reason: string): Promise<boolean> {
+  async release(claim: Claim, reason: string): Promise<void> {
     const { taskId, attempt, epoch } = claim;
-    return this.#record(claim, "released", "", false, {
+    await this.#record(claim, "released", "", false, {
       type: "task.released",
       taskId,
       attempt,
@@ -182,12 +190,20 @@ export class Claims {
     };
   }
 
-  async #record(claim: Claim, kind: string, output: string, mayBeQuiet: boolean, event: EventBody): Promise<boolean> {
+  async #record(
+    claim: Claim,
+    kind: string,
+    output: string,
+    mayBeQuiet: boolean,
+    event: EventBody,
+  ): Promise<readonly Dispatch[] | undefined> {
     const { tag, workflowId, taskId, epoch, holder } = claim;
     const item = [workflowId, taskId, epoch, holder, kind, output, mayBeQuiet ? 1 : 0, JSON.stringify(event)];
-    const answer = await this.#scripts.item("record", tag, item);
-    if (answer !== "recorded") this.#onRefused("record");
-    return answer === "recorded";
+    // See the header of lua/record.lua for the shape.
+    const [answer, wave = ""] = (await this.#scripts.item("record", tag, item, [sureMs])) as [string, string?];
+    if (answer === "recorded") return waveDispatches(wave);
+    this.#onRefused("record");
+    return undefined;
   }
 }
 

@@ -54,7 +54,32 @@ export function connect(settings: RedisSettings, patience: Patience, logger: Log
     : new Redis({ ...options, host, port, db: database });
   // ioredis says so at every attempt to reconnect; without a listener it would write to the console.
   connection.on("error", (error: Error) => logger.debug({ err: error }, "redis connection"));
+  if (connection instanceof Cluster) connection.on("+node", writeTogether);
+  else writeTogether(connection);
   return connection;
+}
+
+/**
+ * Sends what is written in one turn of the event loop to Redis at once. ioredis makes a system call of each command,
+ * on both ends of the connection: that was a third of what an agent and a fifth of what Redis spent on a workflow.
+ */
+function writeTogether(redis: Redis): void {
+  redis.on("connect", () => {
+    const { stream } = redis;
+    const write = stream.write.bind(stream) as (...args: unknown[]) => boolean;
+    let isCorked = false;
+    stream.write = (...args: unknown[]) => {
+      if (!isCorked) {
+        isCorked = true;
+        stream.cork();
+        process.nextTick(() => {
+          isCorked = false;
+          stream.uncork();
+        });
+      }
+      return write(...args);
+    };
+  });
 }
 
 function clusterOptions(redisOptions: RedisOptions): ClusterOptions {

@@ -11,6 +11,7 @@ import {
   type Look,
   type Priority,
   shardOf,
+  type Wave,
 } from "@flotilla/workflow";
 import { shardTag, tagOf } from "./keys.ts";
 import { advance, everyLine, type FoldedLog, parseLines } from "./log.ts";
@@ -18,6 +19,7 @@ import { LruMap } from "./lru-map.ts";
 import type { Queues } from "./queues.ts";
 import type { Reply, Scripts } from "./scripts.ts";
 import { specsOf } from "./spec.ts";
+import { waveText } from "./wave.ts";
 import { leaseMs } from "./claims.ts";
 
 /** A look that is not settled within this time is taken over by whoever looks next. */
@@ -75,6 +77,7 @@ interface Settlement {
   nextLook: number;
   seen: number;
   quiet: number;
+  waves: readonly Wave[];
 }
 
 /**
@@ -177,16 +180,14 @@ export class Reconciler {
     const decision = await this.#decide(taken, held);
     const seen = decision.events.length > 0 ? await this.#commit(taken, held, decision) : held.state.seq;
     // A loser looks again at once, at what the winner left.
-    if (seen === undefined) return { nextLook: taken.now, seen: held.state.seq, quiet: 0 };
+    if (seen === undefined) return { nextLook: taken.now, seen: held.state.seq, quiet: 0, waves: [] };
+    // Where it ends, the commit was the settlement too.
+    if (decision.after.endedAt !== undefined) return undefined;
     for (const dispatch of decision.dispatches) dispatches.push({ workflowId: taken.id, dispatch });
     const { priority = "normal" } = held.state.request;
     if (decision.admit) admissions.push({ id: taken.id, priority });
-    const hasEnded = decision.after.endedAt !== undefined;
-    return {
-      nextLook: hasEnded ? taken.now + this.#deps.retentionMs : Math.min(decision.nextLook, taken.now + lookEveryMs),
-      seen,
-      quiet: decision.quiet,
-    };
+    const { quiet, waves } = decision;
+    return { nextLook: Math.min(decision.nextLook, taken.now + lookEveryMs), seen, quiet, waves };
   }
 
   async #fold(taken: Taken): Promise<Cached> {
@@ -245,7 +246,7 @@ export class Reconciler {
       taken.revision,
       held.state.seq,
       after.status,
-      hasEnded ? 1 : 0,
+      hasEnded ? Math.max(1, this.#deps.retentionMs) : 0,
       texts.length,
       ...texts,
       claims.length,
@@ -271,9 +272,10 @@ export class Reconciler {
     return firstSeq + texts.length - 1;
   }
 
-  #settle(look: Taken, { nextLook, seen, quiet }: Settlement): void {
+  #settle(look: Taken, { nextLook, seen, quiet, waves }: Settlement): void {
+    const ahead = waves.map((wave, index) => waveText(wave, index < waves.length - 1));
     this.#deps.scripts
-      .item("settle", look.tag, [look.id, look.token, nextLook, seen, quiet])
+      .item("settle", look.tag, [look.id, look.token, nextLook, seen, quiet, ahead.length, ...ahead])
       .then((answer) => {
         this.#deps.onDue(shardOf(look.id), answer === "again" ? 0 : nextLook - look.now);
       })
@@ -287,7 +289,7 @@ export class Reconciler {
     this.#cache.delete(id);
     this.#deps.metrics.lookFailures.inc();
     this.#deps.logger.error({ err: error, workflowId: id, times }, "a look failed");
-    return { nextLook: now + Math.min(shortestPutOffMs * 2 ** (times - 1), lookEveryMs), seen: 0, quiet: 0 };
+    return { nextLook: now + Math.min(shortestPutOffMs * 2 ** (times - 1), lookEveryMs), seen: 0, quiet: 0, waves: [] };
   }
 
   #measure(events: readonly EventBody[], createdAt: number, at: number): void {

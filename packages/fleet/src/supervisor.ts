@@ -50,15 +50,14 @@ export class Supervisor implements Service {
   async start(): Promise<void> {
     const { redis, logger, metrics, defaults, retentionMs, maxActiveWorkflows } = this.#options;
     const connection = connect(redis, "patient", logger);
-    const queueConnection = connect(redis, "patient", logger);
     const admissionConnection = connect(redis, "blocking", logger);
     const subscriber = connect(redis, "blocking", logger);
-    this.#connections = [connection, queueConnection, admissionConnection, subscriber];
+    this.#connections = [connection, admissionConnection, subscriber];
     await Promise.all([isConnected(connection), isConnected(subscriber)]);
 
     const shards = await fleetShards(connection);
     const scripts = new Scripts(connection);
-    const queues = new Queues(queueConnection);
+    const queues = new Queues(connection);
     this.#queues = queues;
     const reconciler = new Reconciler({
       scripts,

@@ -45,12 +45,23 @@ interface Commit {
   seen?: number;
   status?: string;
   ended?: boolean;
+  /** How long it is kept after its end. */
+  keptMs?: number;
   events?: object[];
   claims?: Change[];
   /** By task; see `specText`. */
   specs?: Record<string, string>;
   /** Of the workflow, as JSON. */
   input?: string;
+}
+
+interface Settle {
+  token?: string;
+  nextLook?: number;
+  seen?: number;
+  quiet?: number;
+  /** As lua/prelude.lua explains them. */
+  waves?: string[];
 }
 
 interface SpecOptions {
@@ -155,6 +166,7 @@ export class Shard {
       seen = 0,
       status = "running",
       ended = false,
+      keptMs = hourMs,
       events = [],
       claims = [],
       specs = {},
@@ -169,14 +181,15 @@ export class Shard {
       revision,
       seen,
       status,
-      ended ? 1 : 0,
+      ended ? keptMs : 0,
       ...lists.flatMap((list) => [list.length, ...list.flat()]),
     ];
     return this.item("commit", args) as Promise<[string, ...(string | number)[]]>;
   }
 
-  settle(id: string, { token = "look", nextLook = Number.MAX_SAFE_INTEGER, seen = 0, quiet = 0 } = {}): Promise<Reply> {
-    return this.item("settle", [id, token, nextLook, seen, quiet]);
+  settle(id: string, settlement: Settle = {}): Promise<Reply> {
+    const { token = "look", nextLook = Number.MAX_SAFE_INTEGER, seen = 0, quiet = 0, waves = [] } = settlement;
+    return this.item("settle", [id, token, nextLook, seen, quiet, waves.length, ...waves]);
   }
 
   claim(
@@ -201,14 +214,17 @@ export class Shard {
     return this.item("step", [id, task, epoch, holder, "progress", "", event]);
   }
 
-  record(
+  /** What it came to, or the tasks of the wave that it scheduled. */
+  async record(
     id: string,
     task: string,
     { epoch, holder }: Writer,
-    { kind = "completed", output = "", mayBeQuiet = false } = {},
-  ): Promise<Reply> {
+    { kind = "completed", output = "", mayBeQuiet = false, sureMs = 5000 } = {},
+  ): Promise<string> {
     const event = JSON.stringify({ type: `task.${kind}`, taskId: task, attempt: 1, epoch, data: {} });
-    return this.item("record", [id, task, epoch, holder, kind, output, mayBeQuiet ? 1 : 0, event]);
+    const item = [id, task, epoch, holder, kind, output, mayBeQuiet ? 1 : 0, event];
+    const [answer, wave = ""] = (await this.item("record", item, [sureMs])) as [string, string?];
+    return wave === "" ? answer : wave;
   }
 
   journal(id: string, task: string): Promise<Reply> {
@@ -255,7 +271,7 @@ export class Shard {
     const [, id] = await this.submit(submission);
     await this.start([id], "first");
     await this.commit(id, { revision: 1, seen: 2, status, ended: true, events: [{ type: `workflow.${status}` }] });
-    await this.settle(id, { token: "first", nextLook: 1, seen: 3 });
+    await this.setDue(id, 1);
     return id;
   }
 

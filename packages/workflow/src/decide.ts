@@ -1,10 +1,12 @@
 import { type EventBody, requestedPhases, singleTask } from "./event.ts";
 import { type Failure, poisonDeaths } from "./failure.ts";
+import { type Dispatch, schedulingOf } from "./dispatch.ts";
 import { StateDraft } from "./fold.ts";
+import { lookAhead, type Wave } from "./look-ahead.ts";
 import { type AgentCatalog, planIssues } from "./plan.ts";
 import { PhaseRequest, type Priority } from "./request.ts";
 import { retryDelayMs } from "./retry.ts";
-import { isOutstanding, isReady, isSettled, openNeeds, type TaskState, type WorkflowState } from "./state.ts";
+import { isOutstanding, isReady, isSettled, type TaskState, type WorkflowState } from "./state.ts";
 import { z } from "zod";
 
 /** The longest that an open workflow goes without somebody looking at it. */
@@ -34,15 +36,6 @@ export type ClaimChange =
   /** Another attempt or dispatch may be claimed, and no older one. */
   | { kind: "reopen"; taskId: string; epoch: number; attempt: number; dispatch: number };
 
-/** One job for one attempt of a task. */
-export interface Dispatch {
-  taskId: string;
-  agent: string;
-  attempt: number;
-  dispatch: number;
-  priority: Priority;
-}
-
 export interface Decision {
   events: readonly EventBody[];
   claims: readonly ClaimChange[];
@@ -52,8 +45,10 @@ export interface Decision {
   /** Whether the workflow waits to be admitted: its admission job is to be there. */
   admit: boolean;
   nextLook: number;
-  /** How many tasks may complete before anybody needs to look; see `quietCompletions`. */
+  /** How many tasks may complete before there is anything to do; see `lookAhead`. */
   quiet: number;
+  /** What the completions after those schedule without a look. */
+  waves: readonly Wave[];
   /** The state once `events` stand in the log. */
   after: WorkflowState;
 }
@@ -98,7 +93,7 @@ class Decider {
       suspects: this.#suspects,
       admit: this.#admit,
       nextLook: this.#nextLook,
-      quiet: this.#state.endedAt === undefined ? quietCompletions(this.#state) : 0,
+      ...lookAhead(this.#state),
       after: this.#state,
     };
   }
@@ -278,17 +273,18 @@ class Decider {
   }
 
   #dispatch(tasks: readonly TaskState[]): void {
-    const scheduled = tasks.map(({ id, attempt, dispatch }) => ({ taskId: id, attempt, dispatch: dispatch + 1 }));
-    const [only] = scheduled;
-    if (!only) return;
-    if (scheduled.length > 1) this.#emit({ type: "tasks.scheduled", data: { tasks: scheduled } });
-    else {
-      const { taskId, attempt, dispatch } = only;
-      this.#emit({ type: "task.scheduled", taskId, attempt, data: { dispatch } });
-    }
-    for (const { id: taskId, agent, attempt, dispatch: last, priority, epoch } of tasks) {
+    if (tasks.length === 0) return;
+    const dispatches = tasks.map(({ id, agent, attempt, dispatch, priority }) => ({
+      taskId: id,
+      agent,
+      attempt,
+      dispatch: dispatch + 1,
+      priority,
+    }));
+    this.#emit(schedulingOf(dispatches));
+    this.#dispatches.push(...dispatches);
+    for (const { id: taskId, attempt, dispatch: last, epoch } of tasks) {
       const dispatch = last + 1;
-      this.#dispatches.push({ taskId, agent, attempt, dispatch, priority });
       // The first attempt of a task that nobody has claimed is open without a word.
       if (attempt > 1 || dispatch > 1) this.#claims.push({ kind: "reopen", taskId, epoch, attempt, dispatch });
     }
@@ -304,19 +300,4 @@ export function jobPriority(priority: Priority): number {
 
 function byPriority(a: TaskState, b: TaskState): number {
   return rank[a.priority] - rank[b.priority];
-}
-
-/**
- * How many tasks may complete before a look could find anything to do: the least number of open needs of any task
- * that waits, less one. A task that only a place or time holds back makes it 0, as the next completion may free it.
- */
-export function quietCompletions(state: WorkflowState): number {
-  let least = Infinity;
-  let open = 0;
-  for (const task of state.tasks.values()) {
-    if (isSettled(task.stage)) continue;
-    open++;
-    if (!isOutstanding(task.stage)) least = Math.min(least, openNeeds(state, task.needs));
-  }
-  return Math.max(0, Math.min(least, open) - 1);
 }

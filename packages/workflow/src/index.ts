@@ -1,9 +1,11 @@
 export * from "./decide.ts";
+export * from "./dispatch.ts";
 export * from "./event.ts";
 export * from "./failure.ts";
 export { fold } from "./fold.ts";
 export * from "./ids.ts";
 export * from "./json.ts";
+export * from "./look-ahead.ts";
 export * from "./plan.ts";
 export * from "./ports.ts";
 export * from "./probe-input.ts";

@@ -102,16 +102,10 @@ export function isOutstanding(stage: TaskStage): boolean {
 }
 
 /** Whether all that a task needs is settled. */
-export function isReady(state: Pick<WorkflowState, "phases" | "tasks">, { needs }: TaskState): boolean {
-  return openNeeds(state, needs) === 0;
-}
-
-/** How many tasks must settle before one with these needs may run. */
-export function openNeeds({ phases, tasks }: Pick<WorkflowState, "phases" | "tasks">, needs: Needs): number {
-  let open = needs.phase === undefined ? 0 : (phases[needs.phase]?.open ?? 0);
-  for (const id of needs.tasks) {
+export function isReady({ phases, tasks }: Pick<WorkflowState, "phases" | "tasks">, { needs }: TaskState): boolean {
+  if (needs.phase !== undefined && phases[needs.phase]?.open !== 0) return false;
+  return needs.tasks.every((id) => {
     const needed = tasks.get(id);
-    if (needed && !isSettled(needed.stage)) open++;
-  }
-  return open;
+    return !needed || isSettled(needed.stage);
+  });
 }

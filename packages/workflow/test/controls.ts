@@ -64,6 +64,12 @@ const sleepy: Decide = (state, look) => {
   return { ...decision, quiet: decision.quiet + 1 };
 };
 
+/** Decides the second wave ahead as if it were the first. */
+const hasty: Decide = (state, look) => {
+  const decision = decide(state, look);
+  return { ...decision, waves: decision.waves.slice(1) };
+};
+
 /** Trusts that every job arrives. */
 const trusting: Decide = (state, look) => {
   const decision = decide(state, { ...look, missing: [], isRepeated: false });
@@ -122,5 +128,6 @@ export const controls: readonly Control[] = [
     property: "askedFor",
     tampering: { defect: "settle-forgets-facts" },
   },
+  { mistake: "a wave is left out", property: "dependencies", tampering: { decide: hasty } },
   { mistake: "a decision repeats itself", property: "idempotent", tampering: { decide: repetitive } },
 ];

@@ -6,7 +6,7 @@ import {
   type Look,
   lookEveryMs,
   poisonDeaths,
-  quietCompletions,
+  lookAhead,
   type WorkflowState,
 } from "@flotilla/workflow";
 import { describe, expect, test } from "vitest";
@@ -312,6 +312,6 @@ describe("completions that want no look", () => {
     ],
     ["none, when all are settled", running(parallel([task("a")]), done("a")), 0],
   ])("%s", (_, state, quiet) => {
-    expect(quietCompletions(state)).toBe(quiet);
+    expect(lookAhead(state).quiet).toBe(quiet);
   });
 });

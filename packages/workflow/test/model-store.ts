@@ -1,9 +1,12 @@
 import {
   addedPhases,
   type ClaimChange,
+  type Dispatch,
   type EventBody,
   type Json,
+  schedulingOf,
   type TaskRequest,
+  type Wave,
   type WorkflowEvent,
   type WorkflowRequest,
 } from "@flotilla/workflow";
@@ -61,6 +64,7 @@ export interface Settlement {
   nextLook: number;
   seen: number;
   quiet: number;
+  waves: readonly Wave[];
   cause: LookCause;
 }
 
@@ -89,6 +93,9 @@ export class ModelStore {
   #seen = 1;
   #wants = 0;
   #quiet = 0;
+  #waves: readonly Wave[] = [];
+  /** Jobs of a wave may not have been added. */
+  #isUnsure = false;
   #taken: string | undefined;
   #lastTake: number | undefined;
   #calmSince = 0;
@@ -137,11 +144,12 @@ export class ModelStore {
       }
     }
     if (this.#due.at > now) return undefined;
-    const isRepeated = this.#taken !== undefined;
+    const isRepeated = this.#taken !== undefined || this.#isUnsure;
     const { cause } = this.#due;
     this.#taken = token;
     this.#due = { at: now + takeMs, cause: "takeover" };
     this.#quiet = 0;
+    this.#waves = [];
     return { token, now, revision: this.#revision, isRepeated, lines: this.log.slice(this.#seen - 1), expired, cause };
   }
 
@@ -175,15 +183,17 @@ export class ModelStore {
     return first;
   }
 
-  settle(token: string, { nextLook, seen, quiet, cause }: Settlement): void {
+  settle(token: string, { nextLook, seen, quiet, waves, cause }: Settlement): void {
     if (this.#taken !== token) return;
     this.#taken = undefined;
     this.#seen = seen;
+    this.#isUnsure = false;
     if (this.#wants > seen && this.#defect !== "settle-forgets-facts") {
       this.#due = { at: this.now, cause: "again" };
     } else {
       this.#due = { at: nextLook, cause };
       this.#quiet = quiet;
+      this.#waves = waves;
     }
   }
 
@@ -228,24 +238,26 @@ export class ModelStore {
     return "kept";
   }
 
+  /** What the record has scheduled, for the writer to dispatch; or why it is refused. */
   record(
     writer: Writer,
     kind: "completed" | "failed" | "released",
     event: EventBody,
     output?: Json,
-  ): "recorded" | "superseded" | Closed {
+  ): readonly Dispatch[] | "superseded" | Closed {
     const lost = this.#lost(writer);
     if (lost) return lost;
     const claim = this.#claim(writer.taskId);
-    if (claim.state !== "held" && this.#defect !== "claims-are-not-fenced") return "recorded";
+    if (claim.state !== "held" && this.#defect !== "claims-are-not-fenced") return [];
     this.#claims.set(writer.taskId, { ...claim, state: kind === "released" ? "revoked" : "recorded" });
     this.#leases.delete(writer.taskId);
     if (output !== undefined) this.outputs.set(writer.taskId, output);
     this.#append([event]);
     const mayBeQuiet = event.type === "task.completed" && event.data.append === undefined;
     if (mayBeQuiet && this.#quiet > 0) this.#quiet--;
+    else if (mayBeQuiet && this.#waves.length > 0) return this.#scheduleWave();
     else this.#wantLook();
-    return "recorded";
+    return [];
   }
 
   cancel(): void {
@@ -253,6 +265,17 @@ export class ModelStore {
     this.#append([{ type: "cancel.requested", data: {} }]);
     this.#hasCancel = true;
     this.#wantLook();
+  }
+
+  #scheduleWave(): readonly Dispatch[] {
+    const [wave, ...others] = this.#waves;
+    if (!wave) return [];
+    this.#append([schedulingOf(wave.dispatches)]);
+    this.#quiet = wave.quiet;
+    this.#waves = others;
+    this.#isUnsure = true;
+    if (this.#due.at > this.now + takeMs) this.#due = { at: this.now + takeMs, cause: "takeover" };
+    return wave.dispatches;
   }
 
   #append(events: readonly EventBody[]): void {

@@ -214,7 +214,7 @@ class Simulation {
       const seen = this.#commit(taken, state, decision);
       yield true;
       if (seen === undefined) {
-        store.settle(token, { nextLook: taken.now, seen: state.seq, quiet: 0, cause: "again" });
+        store.settle(token, { nextLook: taken.now, seen: state.seq, quiet: 0, waves: [], cause: "again" });
         continue;
       }
       for (const dispatch of decision.dispatches) {
@@ -223,7 +223,8 @@ class Simulation {
       }
       if (decision.admit && !this.#happens(3)) this.#admissions++;
       const nextLook = Math.min(decision.nextLook, taken.now + lookEveryMs);
-      store.settle(token, { nextLook, seen, quiet: decision.quiet, cause: causeOf(decision) });
+      const { quiet, waves } = decision;
+      store.settle(token, { nextLook, seen, quiet, waves, cause: causeOf(decision) });
       yield true;
     }
   }
@@ -309,10 +310,16 @@ class Simulation {
       store.record(writer, "released", { type: "task.released", ...at, data: { reason: "shutdown" } });
       return true;
     }
-    this.#record(writer, job, spec);
+    const scheduled = this.#record(writer, job, spec);
+    // An answer that got lost: it is said again, and what it has scheduled is left to a look.
     if (this.#happens(5)) {
       yield true;
       this.#record(writer, job, spec);
+      return true;
+    }
+    for (const dispatch of scheduled) {
+      yield true;
+      this.#dispatch(dispatch);
     }
     return true;
   }
@@ -321,20 +328,21 @@ class Simulation {
     return this.#scenario.behaviours.get(taskId) ?? calm;
   }
 
-  #record(writer: Writer, { attempt }: Dispatch, spec: TaskRequest): void {
+  #record(writer: Writer, { attempt }: Dispatch, spec: TaskRequest): readonly Dispatch[] {
     const { taskId, epoch } = writer;
     const { failures, failure, append } = this.#behaviour(taskId);
     const at = { taskId, attempt, epoch };
     if (attempt <= failures) {
       const error = { class: failure, code: "planned", message: "as told" };
       this.#store.record(writer, "failed", { type: "task.failed", ...at, data: { error } });
-      return;
+      return [];
     }
     const { outputs } = this.#store;
     const input = resolveTemplates(spec.input, { input: "question", output: (needed) => outputs.get(needed) });
     const output = this.#output(digest(canonicalJson([taskId, input])), this.#store.now);
     const data = { outputBytes: JSON.stringify(output).length, output, ...(append ? { append } : {}) };
-    this.#store.record(writer, "completed", { type: "task.completed", ...at, data }, output);
+    const scheduled = this.#store.record(writer, "completed", { type: "task.completed", ...at, data }, output);
+    return typeof scheduled === "string" ? [] : scheduled;
   }
 }
 

@@ -1,5 +1,6 @@
 -- Commits decisions, each against the revision that it was decided on: all of it or nothing.
--- ARGV per item: id, token of the look, revision, place of the last line seen, status from now on, ended (0 | 1),
+-- ARGV per item: id, token of the look, revision, place of the last line seen, status from now on, 0 or how long the
+--   workflow is kept where this ends it in ms (nothing is dispatched then, so that the look is settled by it too),
 --   number of events, then each as JSON; number of claim changes, then each as kind ('revoke' | 'reopen'), task, epoch,
 --   attempt, dispatch; number of fields of the index that go with them, then each as name, value.
 -- Answer per item: {'ok', seq of the first event, now} or {'stale'} (another decision came first, or another look has it: whoever
@@ -26,7 +27,7 @@ end
 
 local answers = {}
 while position < #ARGV do
-  local id, token, revision, seen, status, ended = nextArg(), nextArg(), nextNumber(), nextNumber(), nextArg(), nextArg() == '1'
+  local id, token, revision, seen, status, keptMs = nextArg(), nextArg(), nextNumber(), nextNumber(), nextArg(), nextNumber()
   local events, changes, specs = {}, {}, {}
   for i = 1, nextNumber() do events[i] = nextArg() end
   for i = 1, nextNumber() do
@@ -39,7 +40,7 @@ while position < #ARGV do
   local tip = tonumber(held[2])
   if tonumber(held[1]) ~= revision or held[6] or held[7] ~= token then
     answers[#answers + 1] = { 'stale' }
-  elseif ended and tip ~= seen then
+  elseif keptMs > 0 and tip ~= seen then
     answers[#answers + 1] = { 'unseen' }
   else
     local claims, refused = decideClaims(id, changes)
@@ -53,12 +54,12 @@ while position < #ARGV do
         redis.call('ZREM', LEASES, leaseMember(id, task))
       end
       for _, field in ipairs(specs) do table.insert(fields, field) end
-      if ended then
-        table.insert(fields, 'endedAt')
-        table.insert(fields, NOW)
-        redis.call('SREM', ACTIVE, id)
-      end
       redis.call('HSET', index, unpack(fields))
+      if keptMs > 0 then
+        redis.call('HSET', index, 'endedAt', NOW, 'token', '')
+        redis.call('SREM', ACTIVE, id)
+        redis.call('ZADD', DUE, NOW + keptMs, id)
+      end
       if held[3] ~= status then
         redis.call('ZREM', statusListKey(held[4], held[3]), id)
         redis.call('ZADD', statusListKey(held[4], status), held[5], id)

@@ -12,8 +12,11 @@ local WAKE = SHARD .. ':wake'     -- channel: something became due
 
 -- Fields of the index: tenant, status, priority, tags (JSON), createdAt, endedAt, idempotency (name of the key or '');
 -- tip (seq of the last line), revision (number of decisions), seen (seq up to which looks have folded), wants (seq of
--- the last fact that wants a look), quiet (completions that want none), token (of the look that has the workflow, or
--- ''), cancel (1 once asked for); input (JSON), and by task `spec:<task>` and `claim:<task>`.
+-- the last fact that wants a look), quiet (completions that want none), wave (number of the wave that the completion
+-- after those schedules, 0 for none), unsure (1 while jobs of a wave may not have been added), token (of the look that
+-- has the workflow, or ''), cancel (1 once asked for); input (JSON); by task `spec:<task>` and `claim:<task>`; by number
+-- `wave:<n>`, which is 'quiet completions in it', 'whether another follows (0 | 1)', 'task:agent:priority' of each of its
+-- tasks, comma separated, each followed by a blank, then the event (JSON).
 local function indexKey(id) return SHARD .. ':wf:' .. id .. ':index' end
 local function logKey(id) return SHARD .. ':wf:' .. id .. ':log' end
 local function outKey(id) return SHARD .. ':wf:' .. id .. ':out' end
@@ -77,14 +80,15 @@ local function formatClaim(claim)
 end
 local function claimField(task) return 'claim:' .. task end
 local function specField(task) return 'spec:' .. task end
+local function waveField(number) return 'wave:' .. number end
 
 -- What scripts must know of a workflow, and of one of its tasks where one is named.
 local function readIndex(id, task)
-  local tip, endedAt, cancel, token, quiet, tenant, claim =
-    unpack(redis.call('HMGET', indexKey(id), 'tip', 'endedAt', 'cancel', 'token', 'quiet', 'tenant', claimField(task or '')))
+  local tip, endedAt, cancel, token, quiet, wave, tenant, claim = unpack(redis.call('HMGET', indexKey(id),
+    'tip', 'endedAt', 'cancel', 'token', 'quiet', 'wave', 'tenant', claimField(task or '')))
   return {
-    tip = tonumber(tip), endedAt = endedAt, cancel = cancel, token = token, quiet = tonumber(quiet), tenant = tenant,
-    claim = parseClaim(claim),
+    tip = tonumber(tip), endedAt = endedAt, cancel = cancel, token = token, quiet = tonumber(quiet),
+    wave = tonumber(wave), tenant = tenant, claim = parseClaim(claim),
   }
 end
 

@@ -16,7 +16,7 @@ while position < #ARGV do
   else
     redis.call('HSET', indexKey(id), 'tenant', tenant, 'status', 'queued', 'priority', priority, 'tags', tags,
       'createdAt', NOW, 'tip', appendEvents(id, 0, { event }), 'revision', 0, 'seen', 1, 'wants', 0, 'quiet', 0,
-      'token', '', 'idempotency', hash)
+      'wave', 0, 'unsure', 0, 'token', '', 'idempotency', hash)
     redis.call('ZADD', listKey(tenant), NOW, id)
     redis.call('ZADD', statusListKey(tenant, 'queued'), NOW, id)
     if tags ~= '{}' then

@@ -33,18 +33,20 @@ local oldest = redis.call('ZRANGE', DUE, 0, 0, 'WITHSCORES')[2]
 local late = oldest and math.max(0, NOW - tonumber(oldest)) or 0
 local entries, dues = {}, {}
 for _, id in ipairs(redis.call('ZRANGEBYSCORE', DUE, '-inf', NOW, 'LIMIT', 0, most)) do
-  local revision, seen, endedAt, before = unpack(redis.call('HMGET', indexKey(id), 'revision', 'seen', 'endedAt', 'token'))
+  local revision, seen, endedAt, before, unsure =
+    unpack(redis.call('HMGET', indexKey(id), 'revision', 'seen', 'endedAt', 'token', 'unsure'))
   if not revision then
     redis.call('ZREM', DUE, id)
   else
-    redis.call('HSET', indexKey(id), 'token', token, 'quiet', 0)
+    redis.call('HSET', indexKey(id), 'token', token, 'quiet', 0, 'wave', 0)
     dues[#dues + 1] = NOW + takeMs
     dues[#dues + 1] = id
     if endedAt then
       entries[#entries + 1] = { id, -1 }
     else
       local lines = redis.call('XRANGE', logKey(id), seen .. '-0', '+')
-      entries[#entries + 1] = { id, tonumber(revision), before == '' and 0 or 1, lines, expired[id] or {} }
+      local isRepeated = before ~= '' or unsure == '1'
+      entries[#entries + 1] = { id, tonumber(revision), isRepeated and 1 or 0, lines, expired[id] or {} }
     end
   end
 end

@@ -93,6 +93,18 @@ export function commitRules(newShard: () => Shard): void {
       expect(await shard.list({ status: "aborted" })).toEqual([id]);
       expect(await shard.load(id)).toMatchObject({ hasEnded: true, status: "aborted" });
     });
+
+    test("the end settles its look: the workflow is looked at next when it is to be forgotten", async () => {
+      const shard = newShard();
+      const { id, revision, seen } = await shard.dispatched();
+      await shard.setDue(id, 1);
+      await shard.take();
+      await shard.commit(id, { revision, seen, status: "failed", ended: true, keptMs: 60_000 });
+      expect((await shard.due(id)) ?? 0).toBeGreaterThan((await shard.now()) + 50_000);
+      expect(await shard.connection.hget(shard.key(id, "index"), "token")).toBe("");
+      await shard.setDue(id, 1);
+      expect((await shard.take()).entries).toMatchObject([{ id, revision: -1 }]);
+    });
   });
 
   describe("claim changes of a commit", () => {

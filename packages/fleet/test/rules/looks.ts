@@ -235,6 +235,91 @@ export function lookRules(newShard: () => Shard): void {
       expect(await shard.settle(id, { seen: seen + 1, quiet: 5 })).toBe("again");
     });
 
+    describe("a wave", () => {
+      const writer = { epoch: 1, holder: "holder" };
+      const nextLook = 9_000_000_000_000;
+      const [first, second] = ["b:probe:high,c:probe:low", "d:probe:normal"];
+      const waves = [`1 1 ${first} {"type":"tasks.scheduled"}`, `0 0 ${second} {"type":"task.scheduled"}`];
+
+      /** A workflow of which one task is claimed, and the others are scheduled by completions. */
+      async function running(shard: Shard, settlement: { quiet?: number } = {}) {
+        const specs = Object.fromEntries(["a", "b", "c", "d"].map((task) => [task, specText()]));
+        const { id, seen } = await shard.dispatched(specs);
+        await shard.setDue(id, 1);
+        await shard.take();
+        await shard.settle(id, { nextLook, seen, waves, ...settlement });
+        await shard.claim(id, "a");
+        return id;
+      }
+      const complete = (shard: Shard, id: string, task: string) => shard.record(id, task, writer, { mayBeQuiet: true });
+
+      test("is scheduled by the completion after the quiet ones, and the next by the last of its own", async () => {
+        const shard = newShard();
+        const id = await running(shard);
+        expect(await complete(shard, id, "a")).toBe(first);
+        for (const task of ["b", "c", "d"]) await shard.claim(id, task);
+        expect(await complete(shard, id, "c")).toBe("recorded");
+        expect(await complete(shard, id, "b")).toBe(second);
+        expect((await shard.types(id)).slice(4)).toEqual([
+          "task.started",
+          "task.completed",
+          "tasks.scheduled",
+          ...["task.started", "task.started", "task.started"],
+          "task.completed",
+          "task.completed",
+          "task.scheduled",
+        ]);
+        expect(await shard.due(id)).toBeGreaterThan(await shard.now());
+        expect(await complete(shard, id, "d")).toBe("recorded");
+        expect(await shard.due(id)).toBeLessThanOrEqual(await shard.now());
+      });
+
+      test("is made sure of by a look soon after, which repeats its jobs; the one after that does not", async () => {
+        const shard = newShard();
+        const id = await running(shard);
+        await complete(shard, id, "a");
+        const due = (await shard.due(id)) ?? 0;
+        expect(due - (await shard.now())).toBeLessThanOrEqual(5000);
+        for (const isRepeated of [true, false]) {
+          await shard.setDue(id, 1);
+          expect((await shard.take()).entries[0]).toMatchObject({ id, isRepeated });
+          await shard.settle(id, { seen: 7 });
+        }
+      });
+
+      test("is scheduled once, however often the completion is said", async () => {
+        const shard = newShard();
+        const id = await running(shard);
+        const said = await Promise.all([complete(shard, id, "a"), complete(shard, id, "a")]);
+        expect(said).toEqual([first, "recorded"]);
+      });
+
+      test.each<[string, (shard: Shard, id: string) => Promise<unknown>]>([
+        ["by a failure", (shard, id) => shard.record(id, "a", writer, { kind: "failed" })],
+        ["by a completion that is never quiet", (shard, id) => shard.record(id, "a", writer)],
+        ["by a task that is handed back", (shard, id) => shard.record(id, "a", writer, { kind: "released" })],
+        ["after a cancel", (shard, id) => shard.cancel(id).then(() => complete(shard, id, "a"))],
+      ])("is not scheduled %s, but a look is asked for", async (_, end) => {
+        const shard = newShard();
+        const id = await running(shard);
+        await end(shard, id);
+        expect(await shard.types(id)).not.toContain("task.scheduled");
+        expect((await shard.types(id)).filter((type) => type === "tasks.scheduled")).toHaveLength(1);
+        expect(await shard.due(id)).toBeLessThanOrEqual(await shard.now());
+      });
+
+      test("is not scheduled while a look is under way, and is gone after one that names none", async () => {
+        const shard = newShard();
+        const id = await running(shard);
+        await shard.setDue(id, 1);
+        await shard.take();
+        expect(await complete(shard, id, "a")).toBe("recorded");
+        expect(await shard.settle(id, { seen: 5, waves })).toBe("again");
+        await shard.claim(id, "b");
+        expect(await complete(shard, id, "b")).toBe("recorded");
+      });
+    });
+
     test("says again, and changes nothing, once another look has the workflow or it is gone", async () => {
       const shard = newShard();
       const { id } = await shard.dispatched();

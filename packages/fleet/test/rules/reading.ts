@@ -117,7 +117,7 @@ export function readingRules(newShard: () => Shard): void {
       await shard.record(id, "a", { epoch: 1, holder: "holder" }, { output: "=5" });
       const seen = (await shard.load(id))?.tip ?? 0;
       await shard.commit(id, { revision: 2, seen, status: "failed", ended: true });
-      await shard.settle(id, { token: "first", nextLook: 1, seen });
+      await shard.setDue(id, 1);
       expect((await shard.keys()).filter((key) => key.includes(id))).toEqual(
         ["index", "journal:a", "journal:b", "log", "out"].map((name) => shard.key(id, name)),
       );
