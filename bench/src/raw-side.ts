@@ -5,7 +5,8 @@ import { Redis } from "ioredis";
 import { nodeFlags, ownCpuSeconds, type Side, taskOutput, workerConcurrency } from "./side.ts";
 
 const queueName = "raw";
-const opts = { removeOnComplete: true, removeOnFail: { count: 1000 }, attempts: 1 };
+/** What has ended is kept for a day, as the fleet keeps it: its result can be read, by BullMQ's own means. */
+const opts = { removeOnComplete: { age: 86_400 }, removeOnFail: { count: 1000 }, attempts: 1 };
 
 function node(name: string, children: FlowJob[] = []): FlowJob {
   return { name, queueName, data: { output: taskOutput }, opts, children };

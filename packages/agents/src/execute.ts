@@ -19,6 +19,8 @@ import type { Model } from "./models/model.ts";
 /** Largest output of a task, in bytes of JSON. */
 export const maxOutputBytes = 8 * 1024 * 1024;
 
+const Phases = z.array(PhaseRequest);
+
 /** What an executor runs tasks with. */
 export interface ExecutorOptions {
   agents: readonly Agent[];
@@ -64,7 +66,7 @@ function completed(agent: Agent, result: AgentResult<unknown>, artifacts: Artifa
   if (append.length > 0 && !agent.mayPlan) {
     throw dataError("append-not-allowed", `agents of type ${agent.type} may not append phases`);
   }
-  const phases = accept(z.array(PhaseRequest), append, "invalid-append");
+  const phases = append.length > 0 ? accept(Phases, append, "invalid-append") : append;
   // What JSON keeps is the output: it is what every later reader gets.
   const output: Json = JSON.parse(text);
   return {

@@ -1,0 +1,33 @@
+import { mkdtemp, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { findRedis, spawnRedis } from "@flotilla/redis";
+import { Redis } from "ioredis";
+import { FleetSide } from "./fleet-side.ts";
+const found = await findRedis({ root: ".flotilla", fetch: true, production: true, say: console.error });
+if (found.kind !== "server") throw new Error("x");
+const dir = await mkdtemp(join(tmpdir(), "fb-"));
+const server = await spawnRedis(found, { dir, port: 0, appendonly: true, appendfsync: "everysec" });
+const redis = new Redis(server.url);
+const fleet = await FleetSide.start(server.url, redis);
+const t: number[] = [];
+for (let i = 0; i < 300; i++) t.push(await fleet.latency());
+t.sort((a, b) => a - b);
+console.log("p50", t[150], "p90", t[270], "p99", t[297], "max", t[299]);
+const t0 = performance.now();
+await fleet.run(500, 200);
+console.log((500 / (performance.now() - t0)) * 1000);
+const ids = await redis.zrevrange("{s00}:list:bench", 0, 600);
+let worst = [0, ""] as [number, string];
+for (const id of ids) {
+  const l = await redis.xrange(`{s00}:wf:${id}:log`, "-", "+");
+  const d = Number(l.at(-1)![1][1]) - Number(l[0]![1][1]);
+  if (d > worst[0]) worst = [d, id];
+}
+const l = await redis.xrange(`{s00}:wf:${worst[1]}:log`, "-", "+");
+const a = Number(l[0]![1][1]);
+for (const [id, f] of l) console.log(id, Number(f[1]) - a, f[3]!.slice(0, 100));
+await fleet.stop();
+redis.disconnect();
+await server.stop();
+await rm(dir, { recursive: true, force: true });
