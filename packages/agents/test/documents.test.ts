@@ -1,3 +1,4 @@
+import { once } from "node:events";
 import {
   mkdirSync,
   mkdtempSync,
@@ -10,6 +11,7 @@ import {
 } from "node:fs";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
+import { Worker } from "node:worker_threads";
 import { TaskError } from "@flotilla/workflow";
 import fc from "fast-check";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
@@ -206,6 +208,21 @@ describe("the index", () => {
       { documents: 300, passages: 600, skipped: 0 },
       { documents: 300, passages: 600, skipped: 0 },
     ]);
+  });
+
+  test("threads that open a new index at the same moment all get it", async () => {
+    const [threads, rounds] = [2, 60];
+    const workerData = {
+      threads,
+      barrier: new SharedArrayBuffer(Int32Array.BYTES_PER_ELEMENT),
+      folders: Array.from({ length: rounds }, (_, round) => join(docs, `${round}`)),
+      indexDir: join(base, "index"),
+    };
+    const opener = new URL("./fixtures/open-index.ts", import.meta.url);
+    const errors = await Promise.all(
+      Array.from({ length: threads }, async () => (await once(new Worker(opener, { workerData }), "message")).flat()),
+    );
+    expect(errors.flat()).toEqual([]);
   });
 
   test("a question of function words finds nothing, and full-text operators are only words", async () => {

@@ -11,6 +11,8 @@ import { Tokenizer } from "./tokenizer.ts";
 import { questionWords, searchable } from "./word.ts";
 
 const schema = readFileSync(new URL("./schema.sql", import.meta.url), "utf8");
+/** How long one process waits for another that writes the same index, in ms. */
+const busyMs = 120_000;
 /** Part of the name of the index: another way of cutting passages is another index. */
 const format = 2;
 /** Files in one transaction: what a process that dies has to do again, and how long another one waits. */
@@ -78,13 +80,15 @@ export class DocumentIndex {
     const name = createHash("sha256").update(`${format}\0${folder}`).digest("hex").slice(0, 24);
     const path = join(indexDir, `${name}.sqlite`);
     mkdirSync(dirname(path), { recursive: true });
-    try {
-      return new DocumentIndex(folder, openDatabase(path));
-    } catch (error) {
-      if (!isDamage(error)) throw error;
-      for (const suffix of ["", "-wal", "-shm"]) rmSync(path + suffix, { force: true });
-      return new DocumentIndex(folder, openDatabase(path));
-    }
+    return alone(path, () => {
+      try {
+        return new DocumentIndex(folder, openDatabase(path));
+      } catch (error) {
+        if (!isDamage(error)) throw error;
+        for (const suffix of ["", "-wal", "-shm"]) rmSync(path + suffix, { force: true });
+        return new DocumentIndex(folder, openDatabase(path));
+      }
+    });
   }
 
   /** Brings the index to what the folder holds now; reads only files that changed. */
@@ -282,8 +286,24 @@ export class DocumentIndex {
   }
 }
 
+/**
+ * Runs what opens an index while nobody else opens it. The change to WAL takes the whole file from within a read, where
+ * SQLite answers "database is locked" at once, whatever the timeout, for to wait there might be for ever. And of two that
+ * find the index damaged, the second would take away what the first has begun to build. The lock is the kernel's: it
+ * goes with its process, however that dies.
+ */
+function alone<T>(path: string, open: () => T): T {
+  const lock = new DatabaseSync(`${path}.lock`, { timeout: busyMs });
+  try {
+    lock.exec("BEGIN EXCLUSIVE");
+    return open();
+  } finally {
+    lock.close();
+  }
+}
+
 function openDatabase(path: string): DatabaseSync {
-  const database = new DatabaseSync(path, { timeout: 120_000 });
+  const database = new DatabaseSync(path, { timeout: busyMs });
   try {
     database.exec(schema);
     return database;

@@ -2,7 +2,6 @@
 
 PRAGMA journal_mode = WAL;
 PRAGMA synchronous = NORMAL;
-PRAGMA busy_timeout = 120000;
 PRAGMA temp_store = FILE;
 
 -- One row for each document: `stamp` tells without reading whether it changed, `sha256` tells for sure.
