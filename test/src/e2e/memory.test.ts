@@ -18,7 +18,7 @@ describe("where there is no Redis", () => {
 
   test(
     "a fleet runs on one in memory, says that nothing is durable, and completes 20 tasks",
-    { timeout: 60_000 },
+    { timeout: 120_000 },
     async () => {
       const fleet = await Fleet.start({ ...machine, dataDir: join(folder, "data"), args: onlyProbes() });
       try {

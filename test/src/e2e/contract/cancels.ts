@@ -37,7 +37,8 @@ export function cancelsHold(fleet: () => Fleet): void {
       expect(new Set(running.tasks.map(({ status }) => status))).toEqual(new Set(["cancelled"]));
       // All hands were held: that one is free shows that a running task was stopped and not only written off.
       await run(fleet(), planOf(together("p", [probe("a")])));
-      expect(performance.now() - askedAt).toBeLessThan(4000);
+      // A running step hears of it within two seconds; the rest is for a machine that is busy.
+      expect(performance.now() - askedAt).toBeLessThan(8000);
     });
 
     test("is idempotent, and changes nothing on a workflow that has ended", async () => {

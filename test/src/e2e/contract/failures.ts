@@ -10,6 +10,23 @@ function timesOf({ events }: Run, type: EventView["type"]): number[] {
   return events.filter((event) => event.type === type).map(({ at }) => Date.parse(at));
 }
 
+/** The waits before another try, in ms: from the failure to the earliest start, and no more than the rule gave it. */
+function waitsOf(run: Run): { least: number; most: number; startedAfter: number }[] {
+  const failed = timesOf(run, "task.failed");
+  const [, ...starts] = timesOf(run, "task.started");
+  return run.events
+    .filter(({ type }) => type === "task.retrying")
+    .map(({ at, data }, index) => {
+      const notBefore = Number(Object(data).notBefore);
+      // It was reckoned after the failure and before it was written down.
+      return {
+        least: notBefore - (failed[index] ?? 0),
+        most: notBefore - Date.parse(at),
+        startedAfter: (starts[index] ?? 0) - notBefore,
+      };
+    });
+}
+
 /** What is tried again, what is not, and what comes after. */
 export function failuresAreJudged(fleet: () => Fleet): void {
   describe.concurrent("failures", () => {
@@ -36,10 +53,10 @@ export function failuresAreJudged(fleet: () => Fleet): void {
       const fail = [1, 2].map((attempt) => ({ attempt, class: "transient" }));
       const done = await run(fleet(), planOf(together("p", [probe("a", { fail })])));
       expect(done.view).toMatchObject({ status: "completed", tasks: [{ attempt: 3 }] });
-      const [failed = 0] = timesOf(done, "task.failed");
-      const [, second = 0] = timesOf(done, "task.started");
-      expect(second - failed).toBeGreaterThanOrEqual(1000);
-      expect(second - failed).toBeLessThan(3500);
+      const [first] = waitsOf(done);
+      expect(first?.least).toBeGreaterThanOrEqual(1000);
+      expect(first?.most).toBeLessThanOrEqual(2000);
+      expect(first?.startedAfter).toBeGreaterThanOrEqual(0);
     });
 
     test("each wait is twice the one before, and up to backoffMs longer", async ({ expect }) => {
@@ -47,12 +64,12 @@ export function failuresAreJudged(fleet: () => Fleet): void {
       const retry = { attempts: 4, backoffMs: 300 };
       const done = await run(fleet(), planOf(together("p", [probe("a", { fail }, { retry })])));
       expect(done.view).toMatchObject({ status: "completed", tasks: [{ attempt: 4 }], result: { attempt: 4 } });
-      const starts = timesOf(done, "task.started");
-      timesOf(done, "task.failed").forEach((failed, at) => {
-        const waited = (starts[at + 1] ?? 0) - failed;
-        expect(waited).toBeGreaterThanOrEqual(300 * 2 ** at);
-        // Beyond the spread it is the machine, which may be busy.
-        expect(waited).toBeLessThan(300 * 2 ** at + 300 + 1500);
+      const waits = waitsOf(done);
+      expect(waits).toHaveLength(3);
+      waits.forEach(({ least, most, startedAfter }, at) => {
+        expect(least).toBeGreaterThanOrEqual(300 * 2 ** at);
+        expect(most).toBeLessThanOrEqual(300 * 2 ** at + 300);
+        expect(startedAfter).toBeGreaterThanOrEqual(0);
       });
     });
 
@@ -60,7 +77,7 @@ export function failuresAreJudged(fleet: () => Fleet): void {
       const { client } = fleet();
       const input = { fail: [{ attempt: 1, class: "transient" }] };
       const { id } = await client.submit(
-        planOf(together("p", [probe("a", input, { retry: { attempts: 2, backoffMs: 900 } })])),
+        planOf(together("p", [probe("a", input, { retry: { attempts: 2, backoffMs: 30_000 } })])),
       );
       for await (const { type } of client.events(id, { follow: true })) if (type === "task.retrying") break;
       const [task] = (await client.get(id)).tasks;
@@ -68,7 +85,7 @@ export function failuresAreJudged(fleet: () => Fleet): void {
         status: "pending",
         waitingFor: { reason: "retry-backoff", until: expect.any(String) },
       });
-      await client.wait(id);
+      await client.cancel(id);
     });
 
     test("data is not tried again", async ({ expect }) => {
@@ -107,7 +124,7 @@ export function failuresAreJudged(fleet: () => Fleet): void {
     });
 
     test("a time-out is transient, counts from the claim, and is tried again", async ({ expect }) => {
-      const task = probe("a", { sleepMs: 20_000 }, { timeoutMs: 300, retry: { attempts: 2, backoffMs: 1 } });
+      const task = probe("a", { sleepMs: 30_000 }, { timeoutMs: 300, retry: { attempts: 2, backoffMs: 1 } });
       const done = await run(fleet(), planOf(together("p", [task])));
       const error = { class: "transient", code: "timeout" };
       expect(done.view).toMatchObject({ status: "failed", error, tasks: [{ status: "failed", attempt: 2, error }] });
@@ -116,7 +133,8 @@ export function failuresAreJudged(fleet: () => Fleet): void {
       expect([starts, outs]).toMatchObject([{ length: 2 }, { length: 2 }]);
       outs.forEach((out, at) => {
         expect(out - (starts[at] ?? 0)).toBeGreaterThanOrEqual(300);
-        expect(out - (starts[at] ?? 0)).toBeLessThan(2500);
+        // Half a minute would be its end by itself; a supervisor that was held up judges nobody for a lease of 6 s.
+        expect(out - (starts[at] ?? 0)).toBeLessThan(15_000);
       });
     });
 

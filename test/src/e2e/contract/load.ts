@@ -6,7 +6,7 @@ import { Wire } from "../wire.ts";
 /** Many at once. */
 export function manyAtOnceHold(fleet: () => Fleet): void {
   describe("many at once", () => {
-    test("1,000 parallel tasks in one workflow", { timeout: 60_000 }, async () => {
+    test("1,000 parallel tasks in one workflow", async () => {
       const { view, events } = await run(
         fleet(),
         planOf(
@@ -20,7 +20,7 @@ export function manyAtOnceHold(fleet: () => Fleet): void {
       expect(events.map(({ seq }) => seq)).toEqual(events.map((_, at) => at + 1));
     });
 
-    test("50 workflows", { timeout: 60_000 }, async () => {
+    test("50 workflows", async () => {
       const plan = (n: number) =>
         planOf(
           together("p", probes(3, "t", { output: n })),

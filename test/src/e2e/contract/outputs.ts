@@ -63,7 +63,7 @@ export function outputsAreGiven(fleet: () => Fleet): void {
     test("of a task that is not finished are 409, of one that failed its error", async () => {
       const wire = new Wire(fleet().ready);
       const { id } = await fleet().client.submit(
-        planOf(together("p", [probe("a", { sleepMs: 400, fail: [{ attempt: 1, class: "data" }] })])),
+        planOf(together("p", [probe("a", { sleepMs: 2000, fail: [{ attempt: 1, class: "data" }] })])),
       );
       for await (const { type } of fleet().client.events(id, { follow: true })) if (type === "task.started") break;
       const open = await wire.call(`GET /v1/workflows/${id}/tasks/a`);

@@ -26,7 +26,7 @@ export function plansAreKept(fleet: () => Fleet): void {
       const done = await run(
         fleet(),
         planOf(
-          together("p", [probe("quick"), probe("slow", { sleepMs: 800 })]),
+          together("p", [probe("quick"), probe("slow", { sleepMs: 2500 })]),
           inTurn("q", [
             probe("late"),
             probe("early", {}, { dependsOn: ["quick"] }),
@@ -63,8 +63,8 @@ export function plansAreKept(fleet: () => Fleet): void {
 
   describe("concurrency", () => {
     test("of the workflow and of a phase is never passed, and is used", async () => {
-      const bounded = (prefix: string) => together(prefix, probes(8, prefix, { sleepMs: 60 }), { concurrency: 2 });
-      const free = { ...together("free", probes(8, "free", { sleepMs: 60 })) };
+      const bounded = (prefix: string) => together(prefix, probes(8, prefix, { sleepMs: 400 }), { concurrency: 2 });
+      const free = { ...together("free", probes(8, "free", { sleepMs: 400 })) };
       const open = { ...free, tasks: free.tasks.map((task) => ({ ...task, dependsOn: [] })) };
       const done = await run(fleet(), { ...planOf(bounded("few"), open), concurrency: 5 });
       expect(done.view.status).toBe("completed");
@@ -75,7 +75,7 @@ export function plansAreKept(fleet: () => Fleet): void {
     test("a task that it holds back says so", async () => {
       const { client } = fleet();
       const { id } = await client.submit({
-        ...planOf(together("p", probes(2, "t", { sleepMs: 600 }))),
+        ...planOf(together("p", probes(2, "t", { sleepMs: 60_000 }))),
         concurrency: 1,
       });
       for await (const { type } of client.events(id, { follow: true })) if (type === "task.started") break;
@@ -83,6 +83,7 @@ export function plansAreKept(fleet: () => Fleet): void {
       expect(view.tasks.find(({ status }) => status === "pending")).toMatchObject({
         waitingFor: { reason: "concurrency" },
       });
+      await client.cancel(id);
       await client.wait(id);
     });
   });
@@ -194,7 +195,7 @@ export function plansAreKept(fleet: () => Fleet): void {
     test("phase is the first with an open task", async () => {
       const { client } = fleet();
       const { id } = await client.submit(
-        planOf(together("first", [probe("a")]), together("second", [probe("b", { sleepMs: 700 })])),
+        planOf(together("first", [probe("a")]), together("second", [probe("b", { sleepMs: 2000 })])),
       );
       for await (const { type, taskId } of client.events(id, { follow: true })) {
         if (type === "task.started" && taskId === "b") break;
