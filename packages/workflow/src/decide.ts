@@ -6,7 +6,7 @@ import { lookAhead, type Wave } from "./look-ahead.ts";
 import { type AgentCatalog, planIssues } from "./plan.ts";
 import { PhaseRequest, type Priority } from "./request.ts";
 import { retryDelayMs } from "./retry.ts";
-import { isOutstanding, isReady, isSettled, type TaskState, type WorkflowState } from "./state.ts";
+import { fatalFailure, isOutstanding, isReady, isSettled, type TaskState, type WorkflowState } from "./state.ts";
 import { z } from "zod";
 
 /** The longest that an open workflow goes without somebody looking at it. */
@@ -198,10 +198,9 @@ class Decider {
   #fatalTask(): { task: TaskState; error: Failure } | undefined {
     let fatal: { task: TaskState; error: Failure } | undefined;
     for (const task of this.#state.tasks.values()) {
-      if (task.stage.kind !== "failed") continue;
-      const { error } = task.stage;
-      if (error.class === "critical") return { task, error };
-      if (task.onFailure === "fail") fatal ??= { task, error };
+      const error = fatalFailure(task);
+      if (error?.class === "critical") return { task, error };
+      if (error) fatal ??= { task, error };
     }
     return fatal;
   }

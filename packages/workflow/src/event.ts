@@ -19,6 +19,10 @@ export type Artifact = z.infer<typeof Artifact>;
 export const PlanDefaults = z.object({ attempts: z.int(), concurrency: z.int() });
 export type PlanDefaults = z.infer<typeof PlanDefaults>;
 
+/** Where a fork comes from: lines 2 to `seq` of its log are those of `id`. `at` is when it was made, in Redis time. */
+export const ForkOrigin = z.object({ id: z.string(), seq: z.int(), at: z.int() });
+export type ForkOrigin = z.infer<typeof ForkOrigin>;
+
 function workflowEvent<T extends string, D extends z.ZodType>(type: T, data: D) {
   return z.object({ type: z.literal(type), data });
 }
@@ -34,7 +38,14 @@ function taskEvent<T extends string, D extends z.ZodType>(type: T, data: D) {
 
 /** What happened, before the log gave it its place (`seq`) and its time (`at`). */
 export const EventBody = z.discriminatedUnion("type", [
-  workflowEvent("workflow.submitted", z.object({ tenant: z.string(), request: WorkflowRequest })),
+  workflowEvent(
+    "workflow.submitted",
+    z.object({
+      tenant: z.string(),
+      request: WorkflowRequest,
+      forkedFrom: ForkOrigin.exactOptional(),
+    }),
+  ),
   workflowEvent("workflow.started", z.object({})),
   workflowEvent(
     "workflow.planned",
@@ -68,6 +79,7 @@ export const EventBody = z.discriminatedUnion("type", [
   taskEvent("task.crashed", z.object({ deaths: z.int() })),
   taskEvent("task.cancelled", z.object({})),
   workflowEvent("cancel.requested", z.object({ reason: z.string().exactOptional() })),
+  workflowEvent("retry.requested", z.object({})),
   taskEvent("repair.applied", z.object({ kind: z.literal("job-missing"), dispatch: z.int() })),
 ]);
 export type EventBody = z.infer<typeof EventBody>;

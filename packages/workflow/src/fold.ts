@@ -2,7 +2,14 @@ import { addedPhases, type EventOf, type PlanDefaults, requestedPhases, type Wor
 import { type Failure, isRetryable } from "./failure.ts";
 import { needsOf } from "./plan.ts";
 import type { PhaseRequest } from "./request.ts";
-import { isSettled, type PhaseState, type TaskStage, type TaskState, type WorkflowState } from "./state.ts";
+import {
+  fatalFailure,
+  isSettled,
+  type PhaseState,
+  type TaskStage,
+  type TaskState,
+  type WorkflowState,
+} from "./state.ts";
 import type { WorkflowStatus } from "./view.ts";
 
 /**
@@ -19,6 +26,8 @@ export function fold(id: string, state: WorkflowState | undefined, events: reado
 }
 
 function submitted(id: string, event: WorkflowEvent & EventOf<"workflow.submitted">): WorkflowState {
+  // The lines that a fork shares with its source are older than it is.
+  const createdAt = event.data.forkedFrom?.at ?? event.at;
   return {
     id,
     tenant: event.data.tenant,
@@ -31,8 +40,8 @@ function submitted(id: string, event: WorkflowEvent & EventOf<"workflow.submitte
     cancel: undefined,
     error: undefined,
     seq: 0,
-    createdAt: event.at,
-    updatedAt: event.at,
+    createdAt,
+    updatedAt: createdAt,
     endedAt: undefined,
   };
 }
@@ -58,8 +67,9 @@ export class StateDraft {
     if (event.seq !== this.#state.seq + 1) {
       throw new Error(`event ${event.seq} does not follow ${this.#state.seq} in the log of ${this.#state.id}`);
     }
-    this.#state = { ...this.#state, seq: event.seq, updatedAt: event.at };
-    if (this.#state.endedAt === undefined) this.#transition(event);
+    const { createdAt, endedAt } = this.#state;
+    this.#state = { ...this.#state, seq: event.seq, updatedAt: Math.max(event.at, createdAt) };
+    if (endedAt === undefined || event.type === "retry.requested") this.#transition(event);
   }
 
   #transition(event: WorkflowEvent): void {
@@ -83,6 +93,8 @@ export class StateDraft {
         return this.#end("cancelled", event.at);
       case "cancel.requested":
         return this.#set({ cancel: event.data.reason === undefined ? {} : { reason: event.data.reason } });
+      case "retry.requested":
+        return this.#reopen(event.at);
       case "tasks.scheduled":
         for (const { taskId, attempt, dispatch } of event.data.tasks) {
           this.#schedule(taskId, attempt, dispatch, event.at);
@@ -136,6 +148,33 @@ export class StateDraft {
     if (phase && isSettled(stage)) this.#phases[task.phase] = { ...phase, open: phase.open - 1 };
   }
 
+  /**
+   * What ended the workflow, and what it took along, is to be done again. What is completed stays, and so does a
+   * failure under `continue`: it is a result, which others may have been given as null.
+   */
+  #reopen(at: number): void {
+    const { endedAt, status, request } = this.#state;
+    if (endedAt !== undefined && status !== "failed" && status !== "aborted") return;
+    for (const task of this.#tasks.values()) {
+      if (task.stage.kind === "cancelled" || fatalFailure(task)) this.#reopenTask(task, at);
+    }
+    if (endedAt === undefined) return;
+    const hasPlan = requestedPhases(request) !== undefined || this.#phases.length > 1;
+    this.#set({ status: hasPlan ? "running" : "planning", error: undefined, endedAt: undefined });
+  }
+
+  /** The budget begins anew with the next try. One that nobody has begun is still that try, of which older jobs may lie about. */
+  #reopenTask(task: TaskState, at: number): void {
+    const isBegun = task.epoch > 0 && task.dispatch > 0;
+    const attempt = isBegun ? task.attempt + 1 : task.attempt;
+    // Never the first dispatch: the claims of all open tasks are closed, so that each dispatch has to open its own.
+    const dispatch = isBegun ? 0 : Math.max(task.dispatch, 1);
+    const stage: TaskStage = { kind: "pending", since: at };
+    this.#tasks.set(task.id, { ...task, stage, attempt, firstAttempt: attempt, dispatch, deaths: 0 });
+    const phase = this.#phases[task.phase];
+    if (phase) this.#phases[task.phase] = { ...phase, open: phase.open + 1 };
+  }
+
   #schedule(taskId: string, attempt: number, dispatch: number, at: number): void {
     this.#stage(taskId, { kind: "scheduled", since: at }, { attempt, dispatch });
   }
@@ -166,7 +205,7 @@ export class StateDraft {
   #failed(taskId: string, error: Failure, at: number): void {
     const task = this.#tasks.get(taskId);
     if (!task) return;
-    const again = isRetryable(error.class) && task.attempt < task.attempts;
+    const again = isRetryable(error.class) && task.attempt - task.firstAttempt + 1 < task.attempts;
     this.#stage(taskId, again ? { kind: "failing", since: at, error } : { kind: "failed", at, error });
   }
 
@@ -213,6 +252,7 @@ export class StateDraft {
         onFailure: task.onFailure === "continue" ? "continue" : "fail",
         stage: { kind: "pending", since: at },
         attempt: 1,
+        firstAttempt: 1,
         dispatch: 0,
         epoch: 0,
         deaths: 0,

@@ -4,12 +4,12 @@ const longestMs = 30_000;
 const widestJitterMs = 1000;
 
 /**
- * The wait after a failed attempt, in ms: `min(backoffMs · 2^(n-1), 30 s)` for the nth failure, plus up to
+ * The wait after a failed attempt, in ms: `min(backoffMs · 2^(n-1), 30 s)` for the nth failure of a budget, plus up to
  * `backoffMs`, at most 1 s. The part that spreads retries comes from the names and not from chance, so that the
  * same log always gives the same decision.
  */
-export function retryDelayMs(workflowId: string, { id, attempt, backoffMs }: TaskState): number {
-  const wait = Math.min(backoffMs * 2 ** (attempt - 1), longestMs);
+export function retryDelayMs(workflowId: string, { id, attempt, firstAttempt, backoffMs }: TaskState): number {
+  const wait = Math.min(backoffMs * 2 ** (attempt - firstAttempt), longestMs);
   return Math.round(wait + spread(`${workflowId}/${id}/${attempt}`) * Math.min(backoffMs, widestJitterMs));
 }
 

@@ -45,6 +45,8 @@ export interface TaskState {
   readonly stage: TaskStage;
   /** Number of the current try, from 1. */
   readonly attempt: number;
+  /** The try from which `attempts` counts: the first, or the first after a retry of the workflow. */
+  readonly firstAttempt: number;
   /** Number of the last dispatch of that attempt; 0 before the first. */
   readonly dispatch: number;
   /** Epoch of the last claim; 0 before the first. */
@@ -99,6 +101,12 @@ export function isSettled(stage: TaskStage): boolean {
 /** Whether a worker has it, or will find it in its queue. */
 export function isOutstanding(stage: TaskStage): boolean {
   return stage.kind === "scheduled" || stage.kind === "running";
+}
+
+/** The failure of a task that ends its workflow: any under `onFailure: fail`, and a critical one in any case. */
+export function fatalFailure({ stage, onFailure }: TaskState): Failure | undefined {
+  if (stage.kind !== "failed") return undefined;
+  return onFailure === "fail" || stage.error.class === "critical" ? stage.error : undefined;
 }
 
 /** Whether all that a task needs is settled. */

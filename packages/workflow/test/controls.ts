@@ -97,6 +97,11 @@ const forgetful: typeof fold = (id, state, events) => {
 /** The mistakes that show that the properties have teeth; at least one for each that could be empty. */
 export const controls: readonly Control[] = [
   { mistake: "a worker's output depends on the time", property: "sameEnd", tampering: { output: (_, now) => now } },
+  {
+    mistake: "a worker's output depends on the time",
+    property: "sameEndOfRetries",
+    tampering: { output: (_, now) => now },
+  },
   { mistake: "lost jobs are not looked for", property: "sameEnd", tampering: { decide: trusting } },
   {
     mistake: "a task is scheduled without its dependencies",
@@ -121,6 +126,16 @@ export const controls: readonly Control[] = [
     tampering: { defect: "ends-over-unseen-facts" },
   },
   { mistake: "the fold forgets times between two calls", property: "oneFold", tampering: { fold: forgetful } },
+  {
+    mistake: "a worker keeps its claim over a retry",
+    property: "fencing",
+    tampering: { defect: "retry-leaves-claims" },
+  },
+  {
+    mistake: "a cancelled workflow is retried",
+    property: "finality",
+    tampering: { defect: "retry-resumes-anything" },
+  },
   { mistake: "lost jobs are not looked for", property: "ends", tampering: { decide: trusting } },
   { mistake: "one completion too many is quiet", property: "askedFor", tampering: { decide: sleepy } },
   {

@@ -47,7 +47,7 @@ class Walk {
     const report = (rule: Rule, detail: string) =>
       this.violations.push({ rule, seq: event.seq, detail: `${event.type}: ${detail}` });
     if (event.at < before.updatedAt) report("validity", "time goes back");
-    if (before.endedAt !== undefined) report("finality", "after the end");
+    if (before.endedAt !== undefined && event.type !== "retry.requested") report("finality", "after the end");
     this.#judge(before, event, report);
     this.#count(after, report);
     if (before.status !== after.status)
@@ -110,6 +110,10 @@ class Walk {
           if (!isSettled(stage)) report("validity", `${id} is ${stage.kind}`);
         }
         return;
+      case "retry.requested":
+        if (before.endedAt === undefined) report("validity", "before the end");
+        if (before.status !== "failed" && before.status !== "aborted") report("finality", `after ${before.status}`);
+        return;
       case "workflow.submitted":
       case "workflow.started":
       case "cancel.requested":
@@ -136,7 +140,8 @@ class Walk {
       return isSettled(task.stage) ? report("validity", `${task.id} is ${kind}`) : undefined;
     if (event.type === "task.retrying") {
       if (kind !== "failing" || event.attempt !== task.attempt + 1) report("validity", `${task.id} is ${kind}`);
-      if (event.attempt > task.attempts) report("validity", `${task.id} has ${task.attempts} attempts`);
+      if (event.attempt - task.firstAttempt >= task.attempts)
+        report("validity", `${task.id} has ${task.attempts} attempts`);
       return;
     }
     // Decisions fail tasks too: one whose workers died, and one whose phases are refused.

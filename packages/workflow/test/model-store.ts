@@ -26,6 +26,10 @@ export type Defect =
   | "ends-over-unseen-facts"
   /** Facts are taken after the end. */
   | "writes-after-the-end"
+  /** A retry leaves the claims as they were when the workflow ended. */
+  | "retry-leaves-claims"
+  /** A retry is taken whatever the workflow came to. */
+  | "retry-resumes-anything"
   /** A look that is settled forgets facts that came while it went on. */
   | "settle-forgets-facts";
 
@@ -267,6 +271,26 @@ export class ModelStore {
     this.#wantLook();
   }
 
+  /** Whether the workflow goes on; only one that failed or was aborted does. */
+  retry(): boolean {
+    const last = this.log.at(-1)?.type;
+    const isRetryable = last === "workflow.failed" || last === "workflow.aborted";
+    if (!this.#hasEnded || (!isRetryable && this.#defect !== "retry-resumes-anything")) return false;
+    this.#hasEnded = false;
+    this.#append([{ type: "retry.requested", data: {} }]);
+    for (const taskId of this.#defect === "retry-leaves-claims" ? [] : this.#specs.keys()) {
+      const claim = this.#claim(taskId);
+      if (claim.state === "recorded") continue;
+      this.#claims.set(taskId, { ...claim, state: "revoked", holder: "-" });
+      this.#leases.delete(taskId);
+    }
+    this.#taken = undefined;
+    this.#quiet = 0;
+    this.#waves = [];
+    this.#wantLook();
+    return true;
+  }
+
   #scheduleWave(): readonly Dispatch[] {
     const [wave, ...others] = this.#waves;
     if (!wave) return [];
@@ -319,8 +343,9 @@ export class ModelStore {
     const claims = new Map<string, Claim>();
     for (const change of changes) {
       const claim = claims.get(change.taskId) ?? this.#claim(change.taskId);
-      const isHeld = claim.state === "held";
-      if (claim.epoch !== change.epoch || isHeld !== (change.kind === "revoke")) return undefined;
+      // Left held over a retry, a claim would refuse every dispatch, and the control would show no more than that.
+      const fits = (claim.state === "held") === (change.kind === "revoke") || this.#defect === "retry-leaves-claims";
+      if (claim.epoch !== change.epoch || !fits) return undefined;
       if (change.kind === "revoke") {
         claims.set(change.taskId, { ...claim, state: "revoked", holder: "-" });
       } else {

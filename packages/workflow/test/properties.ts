@@ -13,8 +13,9 @@ export interface Property {
   faultsOf(run: Run, tampering: Tampering): unknown[];
 }
 
-const none: Faults = { jobs: false, supervisors: false, workers: false, cancel: false };
-const everything = scenarios({ jobs: true, supervisors: true, workers: true, cancel: true }, { timeouts: true });
+const none: Faults = { jobs: false, supervisors: false, workers: false, cancel: false, retries: false };
+const allButJobs: Faults = { jobs: false, supervisors: true, workers: true, cancel: true, retries: true };
+const everything = scenarios({ ...allButJobs, jobs: true }, { timeouts: true });
 
 const keeps = (rule: Rule) => (run: Run) => examine(run.log).violations.filter((violation) => violation.rule === rule);
 
@@ -22,6 +23,11 @@ const named = {
   sameEnd: {
     name: "any order, doubling or delay of facts, jobs and looks reaches the same end",
     scenarios: scenarios({ ...none, jobs: true, supervisors: true }),
+    faultsOf: (run, tampering) => differences(run, simulate({ ...run.scenario, faults: none, choices: [] }, tampering)),
+  },
+  sameEndOfRetries: {
+    name: "retried until it completes, a workflow gives the same outputs whatever happened on the way",
+    scenarios: scenarios({ ...none, jobs: true, supervisors: true, retries: true }, { persistent: true }),
     faultsOf: (run, tampering) => differences(run, simulate({ ...run.scenario, faults: none, choices: [] }, tampering)),
   },
   dependencies: {
@@ -40,7 +46,7 @@ const named = {
     faultsOf: keeps("fencing"),
   },
   finality: {
-    name: "terminal is final: after the end nothing is written",
+    name: "terminal is final: after the end nothing is written but a retry, and that only of what failed or was aborted",
     scenarios: everything,
     faultsOf: (run) => (run.writesAfterEnd > 0 ? [`${run.writesAfterEnd} writes`] : keeps("finality")(run)),
   },
@@ -61,7 +67,7 @@ const named = {
   },
   askedFor: {
     name: "while no job is lost, no look that nobody asked for finds anything to do",
-    scenarios: scenarios({ jobs: false, supervisors: true, workers: true, cancel: true }, { timeouts: true }),
+    scenarios: scenarios(allButJobs, { timeouts: true }),
     // A look that was taken over, commits and dies leaves jobs to nobody but the look for lost jobs.
     faultsOf: (run) => (run.saved > 0 ? [`${run.saved} looks`] : []),
   },

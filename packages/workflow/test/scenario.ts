@@ -30,6 +30,8 @@ export interface Faults {
   /** Workers die, or stand still beyond their lease and then go on. */
   workers: boolean;
   cancel: boolean;
+  /** Somebody asks for a retry at any time. */
+  retries: boolean;
 }
 
 export interface Scenario {
@@ -38,6 +40,8 @@ export interface Scenario {
   phases: readonly PhaseRequest[];
   behaviours: ReadonlyMap<string, Behaviour>;
   faults: Faults;
+  /** How often the workflow is retried when it has failed or was aborted, after all that goes wrong. */
+  retries: number;
   /** Who goes next, and what goes wrong; when they are spent, all goes on in good order. */
   choices: readonly number[];
 }
@@ -181,16 +185,36 @@ function built(seeds: readonly PhaseSeed[], concurrency: number | undefined, pla
   return { request, phases, behaviours };
 }
 
-/** Scenarios with these faults, with plans of up to 16 tasks in up to 4 phases and what they append. */
-export function scenarios(faults: Faults, { timeouts = false } = {}): fc.Arbitrary<Scenario> {
+/**
+ * Scenarios with these faults, with plans of up to 16 tasks in up to 4 phases and what they append. `persistent` ones
+ * are retried until they complete, and nothing in them fails for ever or is passed over.
+ */
+export function scenarios(faults: Faults, { timeouts = false, persistent = false } = {}): fc.Arbitrary<Scenario> {
   return fc
     .record({
       seeds: fc.array(phaseSeed(timeouts), { minLength: 1, maxLength: 4, size: "max" }),
       concurrency: often<number | undefined>(undefined, fc.integer({ min: 1, max: 4 }), 1),
       planning: often<Planning | undefined>(undefined, planning),
+      retries: persistent ? fc.constant(enoughRetries) : fc.nat(faults.retries ? 2 : 0),
       choices: fc.array(fc.nat(9999), { maxLength: 400, size: "max" }),
     })
-    .map(({ seeds, concurrency, planning, choices }) => ({ ...built(seeds, concurrency, planning), faults, choices }));
+    .map(({ seeds, concurrency, planning, retries, choices }) => ({
+      ...built(persistent ? seeds.map(withoutLoss) : seeds, concurrency, planning),
+      faults,
+      retries,
+      choices,
+    }));
+}
+
+/** Each retry follows at least one attempt that failed, and no task here fails more than three. */
+const enoughRetries = 3 * 17;
+
+function withoutLoss(phase: PhaseSeed): PhaseSeed {
+  const tasks = phase.tasks.map((task): TaskSeed => {
+    const append = task.append === "invalid" || task.append === "forbidden" ? "none" : task.append;
+    return { ...task, append, onFailure: "fail" };
+  });
+  return { ...phase, tasks };
 }
 
 /** How a task ends when nothing disturbs it: `fatal` and `critical` end the workflow, `skipped` fails and does not. */
@@ -208,7 +232,8 @@ function destiny(task: TaskRequest, behaviour: Behaviour): "done" | "skipped" | 
 const isNonsense = (append: unknown[]) => JSON.stringify(append).includes('"again"');
 
 /** The ends that the contract allows whatever the order is, with no timeout, cancel or death. */
-export function allowedEnds({ request, phases, behaviours }: Scenario): Set<string> {
+export function allowedEnds({ request, phases, behaviours, retries }: Scenario): Set<string> {
+  if (retries === enoughRetries) return new Set(["completed"]);
   const destinyOf = (task: TaskRequest) => destiny(task, behaviours.get(task.id) ?? calm);
   const planned = request.plan ? "done" : destinyOf({ id: "planning", agent: "planner", input: "" });
   const isRun = planned === "done" && (request.plan ?? behaviours.get("planning")?.append);

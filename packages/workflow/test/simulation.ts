@@ -100,8 +100,8 @@ class Simulation {
 
   run(): Run {
     while (this.#choice < this.#scenario.choices.length) this.#disturb();
-    const giveUpAt = this.#store.now + longestRunMs;
-    while (!this.#store.hasEnded && this.#store.now < giveUpAt) this.#goOn();
+    this.#toTheEnd();
+    for (let retry = 0; retry < this.#scenario.retries && this.#store.retry(); retry++) this.#toTheEnd();
     const isStuck = !this.#store.hasEnded;
     // What is still on its way arrives after the end.
     for (let turn = 0; turn < 20; turn++) this.#goOn();
@@ -140,6 +140,7 @@ class Simulation {
     else if (action === 35) this.#advance(this.#choose(70_000));
     else if (action === 36 && faults.supervisors) this.#supervisors[place] = this.#supervise();
     else if (action === 37) this.#disturbWorker(place);
+    else if (action === 39 && faults.retries) this.#store.retry();
     else if (action === 38 && faults.cancel && this.#happens(4)) this.#store.cancel();
   }
 
@@ -154,6 +155,11 @@ class Simulation {
     this.#fetched.delete(place);
     this.#holdings.delete(place);
     this.#workers[place] = this.#work(place);
+  }
+
+  #toTheEnd(): void {
+    const giveUpAt = this.#store.now + longestRunMs;
+    while (!this.#store.hasEnded && this.#store.now < giveUpAt) this.#goOn();
   }
 
   /** Everybody goes on until nobody can, then time does. */

@@ -108,6 +108,9 @@ const byRow: Record<string, { event: EventBody; wantsPlanner?: boolean; task?: P
   "`workflow.failed`": { event: { type: "workflow.failed", data: { error } } },
   "`workflow.aborted`": { event: { type: "workflow.aborted", data: { error } } },
   "`workflow.cancelled`": { event: { type: "workflow.cancelled", data: {} } },
+  "`retry.requested`, a plan was made or asked for": { event: { type: "retry.requested", data: {} } },
+  "`retry.requested`, no plan was made": { event: { type: "retry.requested", data: {} }, wantsPlanner: true },
+  "`retry.requested`": { event: { type: "retry.requested", data: {} } },
   "`cancel.requested`": { event: { type: "cancel.requested", data: {} } },
   "`task.scheduled`": { event: { type: "task.scheduled", taskId: "t", attempt: 2, data: { dispatch: 2 } } },
   "`tasks.scheduled`": {
@@ -204,7 +207,7 @@ test("the diagrams draw exactly the moves that the tables say to happen", () => 
 });
 
 test("simulated runs make exactly the moves that the diagrams draw", () => {
-  const faults = { jobs: true, supervisors: true, workers: true, cancel: true };
+  const faults = { jobs: true, supervisors: true, workers: true, cancel: true, retries: true };
   const seen = { workflow: new Set<string>(), tasks: new Set<string>() };
   const text = ({ from, event, to }: Step) => `${from} ${event} ${to}`;
   for (const scenario of fc.sample(scenarios(faults, { timeouts: true }), { numRuns: 1000, seed: 7 })) {

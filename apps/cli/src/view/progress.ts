@@ -55,6 +55,9 @@ export class ProgressTracker {
         return this.#end("cancelled", event.data.reason);
       case "cancel.requested":
         return "cancel requested";
+      case "retry.requested":
+        this.progress.status = "running";
+        return "retry requested";
       case "tasks.scheduled":
         for (const { taskId } of event.data.tasks) this.#set(taskId, { state: "queued" });
         return undefined;
