@@ -13,6 +13,7 @@ import { RouteIndex, refuseUnrouted } from "./route-index.ts";
 import { agentRoutes } from "./routes/agents.ts";
 import { artifactRoutes } from "./routes/artifacts.ts";
 import { eventRoutes } from "./routes/events.ts";
+import { historyRoutes } from "./routes/history.ts";
 import { serviceRoutes } from "./routes/service.ts";
 import { workflowRoutes } from "./routes/workflows.ts";
 
@@ -73,6 +74,7 @@ export function buildApp(dependencies: ApiDependencies): FastifyInstance {
       v1.addHook("onRequest", refuseUnrouted(routes));
       v1.setNotFoundHandler(answerNotFound);
       workflowRoutes(v1, { store, agents: new RecentAgents(store) });
+      historyRoutes(v1, { store });
       eventRoutes(v1, { store, heartbeatMs });
       artifactRoutes(v1, { store, blobs });
       agentRoutes(v1, { store });

@@ -21,6 +21,7 @@ const kinds = {
   "request-timeout": { status: 408, title: "the request took too long to arrive" },
   "idempotency-conflict": { status: 409, title: "the idempotency key was used with another body" },
   "not-finished": { status: 409, title: "the task is not finished" },
+  "not-retryable": { status: 409, title: "the workflow cannot be retried" },
   "too-large": { status: 413, title: "the body is too large or too deep" },
   "unsupported-media-type": { status: 415, title: "the body must be application/json" },
   "not-supported": { status: 422, title: "this release does not support that" },

@@ -4,7 +4,10 @@ import {
   type ArtifactView,
   canonicalJson,
   type EventBody,
+  forkLog,
+  type ForkOutcome,
   type ListQuery,
+  type RetryOutcome,
   StoreUnavailableError,
   type SubmitOutcome,
   type TaskView,
@@ -33,6 +36,7 @@ export class MemoryStore implements WorkflowStore {
   readonly submitted: { tenant: string; request: WorkflowRequest }[] = [];
   readonly registered: AgentView[] = [agent("probe"), agent("research")];
   readonly #workflows = new Map<string, Kept>();
+  readonly #retries = new Set<string>();
   readonly #keys = new Map<string, { id: string; bodyHash: string }>();
   #wake = Promise.withResolvers<void>();
 
@@ -126,6 +130,32 @@ export class MemoryStore implements WorkflowStore {
     return this.#find(tenant, id)?.view.status;
   }
 
+  async retry(tenant: string, id: string, idempotencyKey?: string): Promise<RetryOutcome | undefined> {
+    const kept = this.#find(tenant, id);
+    if (!kept) return undefined;
+    const { status } = kept.view;
+    const name = `${id} ${idempotencyKey}`;
+    if (idempotencyKey !== undefined && this.#retries.has(name)) return { kind: "repeated", status };
+    if (status !== "failed" && status !== "aborted") return { kind: "refused", status };
+    this.#retries.add(name);
+    kept.view.status = "running";
+    return { kind: "retried", status: "running" };
+  }
+
+  async fork(
+    tenant: string,
+    source: string,
+    { fromSeq, input }: { fromSeq: number; input?: WorkflowRequest["input"] },
+    idempotency?: { key: string; bodyHash: string },
+  ): Promise<ForkOutcome | undefined> {
+    const kept = this.#find(tenant, source);
+    if (!kept) return undefined;
+    const { log } = kept;
+    const options = input === undefined ? { fromSeq } : { fromSeq, input };
+    const fork = forkLog("fork", source, log, options);
+    return fork.kind === "unforkable" ? fork : this.submit(tenant, fork.submitted.data.request, idempotency);
+  }
+
   async agents(): Promise<AgentView[]> {
     this.#reach();
     return this.registered;
@@ -146,6 +176,11 @@ export class MemoryStore implements WorkflowStore {
   end(id: string): void {
     this.#kept(id).ended = true;
     this.append(id, { type: "workflow.completed", data: {} });
+  }
+
+  /** Ends it with that status, without a word in its log. */
+  setStatus(id: string, status: WorkflowStatus): void {
+    this.#kept(id).view.status = status;
   }
 
   addTask(id: string, task: TaskView, settled: boolean): void {

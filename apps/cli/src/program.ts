@@ -2,6 +2,7 @@ import { Command } from "commander";
 import { commandHost } from "./action.ts";
 import { addDemo } from "./commands/demo.ts";
 import { addDoctor } from "./commands/doctor.ts";
+import { addHistoryCommands } from "./commands/history.ts";
 import { addKeys } from "./commands/keys.ts";
 import { addRun } from "./commands/run.ts";
 import { addUp } from "./commands/up.ts";
@@ -26,6 +27,7 @@ export function buildProgram(onExit: (code: ExitCode) => void): Command {
   addRun(host);
   addDemo(host);
   addWorkflowCommands(host);
+  addHistoryCommands(host);
   addKeys(host);
   addDoctor(host);
   return program;

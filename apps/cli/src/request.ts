@@ -38,7 +38,7 @@ export async function requestFrom(
   docs?: string,
 ): Promise<WorkflowRequestInput> {
   const request = {
-    input: docs === undefined ? parseInput(input) : { question: input, docs: await documentsFolder(docs) },
+    input: docs === undefined ? inputFrom(input) : { question: input, docs: await documentsFolder(docs) },
     ...(options.plan !== undefined && { plan: await readPlan(options.plan) }),
     ...(options.agent !== undefined && { agent: options.agent }),
     ...(options.priority !== undefined && { priority: options.priority }),
@@ -60,7 +60,7 @@ export async function documentsFolder(path: string): Promise<string> {
 }
 
 /** Text is taken as it is; what begins like a JSON object must be one. */
-function parseInput(input: string): unknown {
+export function inputFrom(input: string): WorkflowRequestInput["input"] {
   if (!input.trimStart().startsWith("{")) return input;
   try {
     return JSON.parse(input);

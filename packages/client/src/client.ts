@@ -48,6 +48,14 @@ export interface EventsOptions {
   signal?: AbortSignal;
 }
 
+/** From where a workflow is forked. */
+export interface ForkOptions {
+  /** The last event that the fork shares. */
+  fromSeq: number;
+  /** In place of that of the source. */
+  input?: WorkflowRequest["input"];
+}
+
 /** Calls that may end early. */
 export interface CallOptions {
   signal?: AbortSignal;
@@ -70,6 +78,13 @@ export interface Client {
   wait(id: string, options?: CallOptions & { pollMs?: number }): Promise<WorkflowView>;
   /** Idempotent; the status right after. */
   cancel(id: string, options?: CallOptions & { reason?: string }): Promise<WorkflowStatus>;
+  /**
+   * Lets a workflow go on that failed or was aborted; any other is a `ProblemError` code `not-retryable`. Without
+   * `idempotencyKey` each call gets one of its own, so that a repetition after a lost answer is no second retry.
+   */
+  retry(id: string, options?: CallOptions & { idempotencyKey?: string }): Promise<SubmitView>;
+  /** A new workflow that shares the events up to `fromSeq`, with another input if one is given. Keys as for `submit`. */
+  fork(id: string, fork: ForkOptions, options?: CallOptions & { idempotencyKey?: string }): Promise<SubmitView>;
   artifacts(id: string, options?: CallOptions): Promise<ArtifactView[]>;
   /** The bytes of a file that an agent made. */
   artifact(id: string, name: string, options?: CallOptions): Promise<Uint8Array>;
@@ -133,6 +148,24 @@ export function createClient(options: ClientOptions): Client {
       const { status } = await send(transport, { method: "POST", path, body, signal, read: as(CancelView) });
       return status;
     },
+    retry: (id, { idempotencyKey = crypto.randomUUID(), signal } = {}) =>
+      send(transport, {
+        method: "POST",
+        path: `${workflowPath(id)}/retry`,
+        headers: { "idempotency-key": idempotencyKey },
+        body: {},
+        signal,
+        read: as(SubmitView),
+      }),
+    fork: (id, fork, { idempotencyKey = crypto.randomUUID(), signal } = {}) =>
+      send(transport, {
+        method: "POST",
+        path: `${workflowPath(id)}/fork`,
+        headers: { "idempotency-key": idempotencyKey },
+        body: fork,
+        signal,
+        read: as(SubmitView),
+      }),
     artifacts: async (id, { signal } = {}) => {
       const path = `${workflowPath(id)}/artifacts`;
       return (await send(transport, { path, signal, read: as(ArtifactList) })).artifacts;
@@ -157,16 +190,15 @@ export function createClient(options: ClientOptions): Client {
 
 async function waitFor(client: Client, id: string, options: CallOptions & { pollMs?: number }): Promise<WorkflowView> {
   const { pollMs, ...call } = options;
-  if (pollMs === undefined) {
-    for await (const _ of client.events(id, { ...call, follow: true })) {
-      // Only the end of the stream is of interest.
-    }
-    return client.get(id, call);
-  }
+  let after = 0;
   for (;;) {
+    if (pollMs === undefined) {
+      for await (const { seq } of client.events(id, { ...call, after, follow: true })) after = seq;
+    }
     const view = await client.get(id, call);
+    // A retry may have come between the end of the stream and this answer.
     if (hasEnded(view.status)) return view;
-    await pause(pollMs, call.signal);
+    if (pollMs !== undefined) await pause(pollMs, call.signal);
   }
 }
 

@@ -4,6 +4,9 @@ import {
   type AgentView,
   type ArtifactView,
   type BlobStore,
+  type EventBody,
+  forkLog,
+  type ForkOutcome,
   isSettled,
   type Json,
   type ListQuery,
@@ -12,6 +15,8 @@ import {
   projectArtifacts,
   projectTask,
   projectWorkflow,
+  type RetryOutcome,
+  shardOf,
   StoreUnavailableError,
   type SubmitOutcome,
   type TaskView,
@@ -25,6 +30,7 @@ import {
 } from "@flotilla/workflow";
 import { connect, type Connection, disconnect, isConnected } from "./connection.ts";
 import { decodeCursor, encodeCursor } from "./cursor.ts";
+import { forkItem } from "./fork-item.ts";
 import { agentQueue, idempotencyPlace, newWorkflowId, shardTag, tagOf } from "./keys.ts";
 import { advance, eventOf, everyLine, type FoldedLog, parseLines } from "./log.ts";
 import { LruMap } from "./lru-map.ts";
@@ -102,15 +108,9 @@ export class RedisStore implements WorkflowStore, Service {
     const event = JSON.stringify({ type: "workflow.submitted", data: { tenant, request } });
     const key = [place?.hash ?? "", idempotency?.bodyHash ?? "", this.#options.idempotencyMs];
     const item = [id, tenant, priority, JSON.stringify(tags), ...key, firstLookMs, event];
-    // See the header of lua/submit.lua for the shape.
-    const [kind, stored, status] = (await this.#guard(this.#scripts.item("submit", tagOf(id), item))) as [
-      SubmitOutcome["kind"],
-      string,
-      WorkflowStatus,
-    ];
-    if (kind === "conflict") return { kind, id: stored };
-    if (kind === "stored") this.#admitSoon(stored, priority);
-    return { kind, id: stored, status };
+    const outcome = outcomeOf(await this.#guard(this.#scripts.item("submit", tagOf(id), item)));
+    if (outcome.kind === "stored") this.#admitSoon(outcome.id, priority);
+    return outcome;
   }
 
   async get(tenant: string, id: string): Promise<WorkflowView | undefined> {
@@ -218,6 +218,39 @@ export class RedisStore implements WorkflowStore, Service {
     return status === null ? undefined : WorkflowStatus.parse(status);
   }
 
+  async retry(tenant: string, id: string, idempotencyKey?: string): Promise<RetryOutcome | undefined> {
+    const key = idempotencyKey === undefined ? "" : idempotencyPlace(tenant, idempotencyKey).hash;
+    const event: EventBody = { type: "retry.requested", data: {} };
+    const reply = await this.#guard(this.#scripts.item("retry", tagOf(id), [id, tenant, key, JSON.stringify(event)]));
+    if (reply === null) return undefined;
+    // See the header of lua/retry.lua for the shape.
+    const [kind, status] = reply as [RetryOutcome["kind"], string];
+    return { kind, status: WorkflowStatus.parse(status) };
+  }
+
+  async fork(
+    tenant: string,
+    source: string,
+    { fromSeq, input }: { fromSeq: number; input?: WorkflowRequest["input"] },
+    idempotency?: { key: string; bodyHash: string },
+  ): Promise<ForkOutcome | undefined> {
+    const page = await this.#page(tenant, source, 1, everyLine);
+    if (!page) return undefined;
+    const id = newWorkflowId([shardOf(source)]);
+    const log = parseLines(page.lines).map(eventOf);
+    const fork = forkLog(id, source, log, input === undefined ? { fromSeq } : { fromSeq, input });
+    if (fork.kind === "unforkable") return fork;
+    // The key belongs to this call on this workflow: it is on the shard of the source, where a submit would not meet it.
+    const hash = idempotency ? idempotencyPlace(tenant, `${source}\n${idempotency.key}`).hash : "";
+    const key = [hash, idempotency?.bodyHash ?? "", this.#options.idempotencyMs];
+    const answer = await this.#guard(this.#scripts.item("fork", tagOf(id), forkItem(fork, key, firstLookMs)));
+    if (answer === null) return undefined;
+    const outcome = outcomeOf(answer);
+    const { priority = "normal" } = fork.state.request;
+    if (outcome.kind === "stored" && outcome.status === "queued") this.#admitSoon(outcome.id, priority);
+    return outcome;
+  }
+
   async agents(): Promise<AgentView[]> {
     return this.#guard(
       registeredAgents(this.#scripts).then((agents) =>
@@ -301,6 +334,12 @@ export class RedisStore implements WorkflowStore, Service {
       throw new StoreUnavailableError({ cause: error });
     }
   }
+}
+
+/** What lua/submit.lua and lua/fork.lua answer. */
+function outcomeOf(reply: Reply): SubmitOutcome {
+  const [kind, id, status] = reply as [SubmitOutcome["kind"], string, WorkflowStatus];
+  return kind === "conflict" ? { kind, id } : { kind, id, status };
 }
 
 const time = (ms: string) => new Date(Number(ms)).toISOString();

@@ -6,6 +6,7 @@ import { fencingRules } from "./rules/fencing.ts";
 import { lookRules } from "./rules/looks.ts";
 import { readingRules } from "./rules/reading.ts";
 import { registryRules } from "./rules/registry.ts";
+import { retryRules } from "./rules/retries.ts";
 import { submissionRules } from "./rules/submission.ts";
 import { Shard } from "./shard.ts";
 
@@ -17,6 +18,7 @@ export function scriptRules(connection: () => Connection): void {
   lookRules(newShard);
   commitRules(newShard);
   claimRules(newShard);
+  retryRules(newShard);
   describe("fencing", () => fencingRules(newShard));
   describe("registry", () => registryRules(connection));
 }

@@ -239,6 +239,10 @@ export class Shard {
     return this.item("append", [id, owner, "cancel", JSON.stringify({ type: "cancel.requested", data: {} })]);
   }
 
+  retry(id: string, { owner = tenant, key = "" } = {}): Promise<Reply> {
+    return this.item("retry", [id, owner, key, JSON.stringify({ type: "retry.requested", data: {} })]);
+  }
+
   forget(id: string, token = "look"): Promise<Reply> {
     return this.item("forget", [id, token]);
   }

@@ -3,6 +3,7 @@ export * from "./dispatch.ts";
 export * from "./event.ts";
 export * from "./failure.ts";
 export { fold } from "./fold.ts";
+export * from "./fork.ts";
 export * from "./ids.ts";
 export * from "./json.ts";
 export * from "./look-ahead.ts";

@@ -1,4 +1,5 @@
 import type { WorkflowEvent } from "./event.ts";
+import type { Unforkable } from "./fork.ts";
 import type { WorkflowRequest } from "./request.ts";
 import type { AgentView, ArtifactView, TaskView, WorkflowStatus, WorkflowSummary, WorkflowView } from "./view.ts";
 
@@ -8,6 +9,16 @@ export type SubmitOutcome =
   | { kind: "repeated"; id: string; status: WorkflowStatus }
   /** The same tenant and key came before with another body. */
   | { kind: "conflict"; id: string };
+
+/** As for a submit, the fork being what is stored; or why there is none from that place. */
+export type ForkOutcome = SubmitOutcome | Unforkable;
+
+export type RetryOutcome =
+  | { kind: "retried"; status: WorkflowStatus }
+  /** The same key retried this workflow before; nothing was done now. */
+  | { kind: "repeated"; status: WorkflowStatus }
+  /** Only a workflow that failed or was aborted can be retried. */
+  | { kind: "refused"; status: WorkflowStatus };
 
 export interface ListQuery {
   tenant: string;
@@ -52,6 +63,15 @@ export interface WorkflowStore {
   ): Promise<AsyncIterable<WorkflowEvent[]> | undefined>;
   /** Idempotent; the status right after. */
   cancel(tenant: string, id: string, reason?: string): Promise<WorkflowStatus | undefined>;
+  /** Lets a workflow go on that failed or was aborted. The same idempotency key retries it once. */
+  retry(tenant: string, id: string, idempotencyKey?: string): Promise<RetryOutcome | undefined>;
+  /** Stores a new workflow that shares the log up to `fromSeq`; see `forkLog`. Undefined when there is no source. */
+  fork(
+    tenant: string,
+    source: string,
+    fork: { fromSeq: number; input?: WorkflowRequest["input"] },
+    idempotency?: { key: string; bodyHash: string },
+  ): Promise<ForkOutcome | undefined>;
   /** The agent types that have registered, with their live workers and backlog. */
   agents(): Promise<AgentView[]>;
   /** Rejects unless Redis answers. */

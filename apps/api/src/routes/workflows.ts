@@ -1,6 +1,4 @@
-import { hash } from "node:crypto";
 import {
-  canonicalJson,
   SubmitView,
   TaskId,
   TaskView,
@@ -8,7 +6,6 @@ import {
   validateRequest,
   WorkflowId,
   WorkflowRequest,
-  type WorkflowStatus,
   type WorkflowStore,
   WorkflowSummary,
   WorkflowView,
@@ -19,7 +16,8 @@ import type { RecentAgents } from "../agent-catalog.ts";
 import { callerOf } from "../authentication.ts";
 import { parse } from "../parse.ts";
 import { invalidBody, notFound, Problem } from "../problem.ts";
-import { IdempotencyHeader, ListParameters } from "../query.ts";
+import { ListParameters } from "../query.ts";
+import { answerSubmitted, idempotencyDoc, idempotencyOf, submitView } from "../submission.ts";
 
 /** Path parameters of one workflow. */
 export const WorkflowParams = z.object({ id: WorkflowId });
@@ -53,9 +51,7 @@ export function workflowRoutes(app: FastifyInstance, { store, agents }: Workflow
       doc: {
         id: "submitWorkflow",
         summary: "Submit a workflow; answered once it is stored",
-        headers: {
-          "Idempotency-Key": "1 to 255 printable ASCII characters; the same key and body give the same workflow",
-        },
+        headers: idempotencyDoc("the same key and body give the same workflow"),
         body: { schema: WorkflowRequest, isRequired: true },
         answers: {
           202: {
@@ -69,17 +65,10 @@ export function workflowRoutes(app: FastifyInstance, { store, agents }: Workflow
     },
     handler: async (request, reply) => {
       const { tenant } = callerOf(request);
-      const { "idempotency-key": key } = parse(IdempotencyHeader, request.headers, "/headers");
+      const idempotency = idempotencyOf(request);
       const workflow = parse(WorkflowRequest, required(request.body));
       await refuseWhatCannotRun(workflow, agents);
-      const idempotency =
-        key === undefined ? undefined : { key, bodyHash: hash("sha256", canonicalJson(request.body)) };
-      const outcome = await store.submit(tenant, workflow, idempotency);
-      if (outcome.kind === "conflict") {
-        throw new Problem("idempotency-conflict", `the key came before with another body and made ${outcome.id}`);
-      }
-      reply.code(202).header("location", pathOf(outcome.id));
-      return submitView(outcome.id, outcome.status);
+      return answerSubmitted(reply, await store.submit(tenant, workflow, idempotency));
     },
   });
 
@@ -181,7 +170,8 @@ async function refuseWhatCannotRun(workflow: WorkflowRequest, agents: RecentAgen
   }
 }
 
-function required(body: unknown): unknown {
+/** The body, where a call needs one. Throws the problem `invalid-json` when there is none. */
+export function required(body: unknown): unknown {
   if (body === undefined) throw new Problem("invalid-json", "the body is empty");
   return body;
 }
@@ -190,13 +180,4 @@ function required(body: unknown): unknown {
 export function found<T>(value: T | undefined): T {
   if (value === undefined) throw notFound();
   return value;
-}
-
-function pathOf(id: string): string {
-  return `/v1/workflows/${id}`;
-}
-
-function submitView(id: string, status: WorkflowStatus): SubmitView {
-  const self = pathOf(id);
-  return { id, status, links: { self, events: `${self}/events`, cancel: `${self}/cancel` } };
 }

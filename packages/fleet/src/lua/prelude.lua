@@ -14,8 +14,8 @@ local WAKE = SHARD .. ':wake'     -- channel: something became due
 -- tip (seq of the last line), revision (number of decisions), seen (seq up to which looks have folded), wants (seq of
 -- the last fact that wants a look), quiet (completions that want none), wave (number of the wave that the completion
 -- after those schedules, 0 for none), unsure (1 while jobs of a wave may not have been added), token (of the look that
--- has the workflow, or ''), cancel (1 once asked for); input (JSON); by task `spec:<task>` and `claim:<task>`; by number
--- `wave:<n>`, which is 'quiet completions in it', 'whether another follows (0 | 1)', 'task:agent:priority' of each of its
+-- has the workflow, or ''), cancel (1 once asked for); input (JSON); by task `spec:<task>` and `claim:<task>`; by hash of
+-- the idempotency key of a retry `retry:<hash>`; by number `wave:<n>`, which is 'quiet completions in it', 'whether another follows (0 | 1)', 'task:agent:priority' of each of its
 -- tasks, comma separated, each followed by a blank, then the event (JSON).
 local function indexKey(id) return SHARD .. ':wf:' .. id .. ':index' end
 local function logKey(id) return SHARD .. ':wf:' .. id .. ':log' end
@@ -45,6 +45,23 @@ local function appendEvents(id, tip, events)
     redis.call('XADD', log, tip .. '-0', 'at', NOW, 'event', event)
   end
   return tip
+end
+
+-- What an idempotency key (hash, or '') was answered before: {'repeated', id, status}, {'conflict', id}, or nil.
+local function earlierAnswer(tenant, hash, bodyHash)
+  local earlier = hash ~= '' and redis.call('GET', idempotencyKey(tenant, hash))
+  if not earlier then return nil end
+  local first, body, ending = string.match(earlier, '^(%S+) (%S+) ?(%S*)$')
+  if body ~= bodyHash then return { 'conflict', first } end
+  return { 'repeated', first, redis.call('HGET', indexKey(first), 'status') or ending }
+end
+
+-- Puts a new workflow into the lists of its tenant; tags are JSON.
+local function enlist(id, tenant, status, tags)
+  redis.call('ZADD', listKey(tenant), NOW, id)
+  redis.call('ZADD', statusListKey(tenant, status), NOW, id)
+  if tags == '{}' then return end
+  for tag, value in pairs(cjson.decode(tags)) do redis.call('ZADD', tagListKey(tenant, tag, value), NOW, id) end
 end
 
 -- A due that is lowered to now wakes the supervisors, once a script, and not at all when something was overdue

@@ -7,22 +7,15 @@ local answers = {}
 while position < #ARGV do
   local id, tenant, priority, tags = nextArg(), nextArg(), nextArg(), nextArg()
   local hash, bodyHash, lifetime, firstLook, event = nextArg(), nextArg(), nextArg(), nextNumber(), nextArg()
-  local idempotency = hash ~= '' and idempotencyKey(tenant, hash)
-  local earlier = idempotency and redis.call('GET', idempotency)
+  local earlier = earlierAnswer(tenant, hash, bodyHash)
   if earlier then
-    local first, body, ending = string.match(earlier, '^(%S+) (%S+) ?(%S*)$')
-    local status = redis.call('HGET', indexKey(first), 'status') or ending
-    answers[#answers + 1] = body == bodyHash and { 'repeated', first, status } or { 'conflict', first }
+    answers[#answers + 1] = earlier
   else
     redis.call('HSET', indexKey(id), 'tenant', tenant, 'status', 'queued', 'priority', priority, 'tags', tags,
       'createdAt', NOW, 'tip', appendEvents(id, 0, { event }), 'revision', 0, 'seen', 1, 'wants', 0, 'quiet', 0,
       'wave', 0, 'unsure', 0, 'token', '', 'idempotency', hash)
-    redis.call('ZADD', listKey(tenant), NOW, id)
-    redis.call('ZADD', statusListKey(tenant, 'queued'), NOW, id)
-    if tags ~= '{}' then
-      for tag, value in pairs(cjson.decode(tags)) do redis.call('ZADD', tagListKey(tenant, tag, value), NOW, id) end
-    end
-    if idempotency then redis.call('SET', idempotency, id .. ' ' .. bodyHash, 'PX', lifetime) end
+    enlist(id, tenant, 'queued', tags)
+    if hash ~= '' then redis.call('SET', idempotencyKey(tenant, hash), id .. ' ' .. bodyHash, 'PX', lifetime) end
     redis.call('ZADD', DUE, NOW + firstLook, id)
     answers[#answers + 1] = { 'stored', id, 'queued' }
   end

@@ -1,5 +1,5 @@
 import { describe, expect, test } from "vitest";
-import { type Shard, specText, type Writer } from "../shard.ts";
+import { type Change, type Shard, specText, type Writer } from "../shard.ts";
 
 interface Held {
   id: string;
@@ -48,6 +48,26 @@ const losses: Record<string, { reason: string; lose(shard: Shard, held: Held): P
   "the end of the workflow": {
     reason: "ended",
     lose: (shard, { id, revision }) => shard.commit(id, { revision, seen: 5, status: "failed", ended: true }),
+  },
+  "a retry of the workflow that failed over it": {
+    reason: "superseded",
+    lose: async (shard, held) => {
+      await losses["the end of the workflow"]?.lose(shard, held);
+      expect(await shard.retry(held.id)).toEqual(["retried", "running"]);
+    },
+  },
+  "a later claim after a retry": {
+    reason: "superseded",
+    lose: async (shard, held) => {
+      const { id, revision } = held;
+      await losses["a retry of the workflow that failed over it"]?.lose(shard, held);
+      await shard.setDue(id, 1);
+      await shard.take({ token: "again" });
+      const claims: Change[] = [["reopen", "a", 1, 2, 1]];
+      expect(await shard.commit(id, { token: "again", revision: revision + 1, claims })).toMatchObject({ 0: "ok" });
+      await shard.settle(id, { token: "again", seen: 6 });
+      expect(await shard.claim(id, "a", { attempt: 2, holder: "next" })).toMatchObject({ 0: "claimed", 1: 2 });
+    },
   },
   "a workflow that is forgotten": {
     reason: "unknown",

@@ -1,0 +1,73 @@
+import { SubmitView, WorkflowRequest, type WorkflowStore } from "@flotilla/workflow";
+import type { FastifyInstance } from "fastify";
+import { z } from "zod";
+import { callerOf } from "../authentication.ts";
+import { parse } from "../parse.ts";
+import { invalidBody, Problem } from "../problem.ts";
+import { answerSubmitted, idempotencyDoc, idempotencyOf, submitView } from "../submission.ts";
+import { found, idOf, required, WorkflowParams } from "./workflows.ts";
+
+const RetryRequest = z.strictObject({});
+
+const ForkRequest = z.strictObject({
+  fromSeq: z.int().min(1).meta({ description: "the last event that the fork shares" }),
+  input: WorkflowRequest.shape.input.exactOptional().meta({ description: "in place of that of the source" }),
+});
+
+/** Going on from what a workflow has done: retry and fork. */
+export function historyRoutes(app: FastifyInstance, { store }: { store: Pick<WorkflowStore, "retry" | "fork"> }): void {
+  app.route({
+    method: "POST",
+    url: "/workflows/:id/retry",
+    config: {
+      doc: {
+        id: "retryWorkflow",
+        summary: "Let a workflow that failed or was aborted go on from what it has completed",
+        params: WorkflowParams,
+        headers: idempotencyDoc("the same key retries a workflow once"),
+        body: { schema: RetryRequest, isRequired: false },
+        answers: { 202: { description: "The status right after", content: { "application/json": SubmitView } } },
+        problems: ["not-found", "not-retryable"],
+      },
+    },
+    handler: async (request, reply) => {
+      const { id } = idOf(WorkflowParams, request.params);
+      parse(RetryRequest, request.body ?? {});
+      const { kind, status } = found(await store.retry(callerOf(request).tenant, id, idempotencyOf(request)?.key));
+      if (kind === "refused") throw new Problem("not-retryable", `the workflow is ${status}, not failed or aborted`);
+      reply.code(202);
+      return submitView(id, status);
+    },
+  });
+
+  app.route({
+    method: "POST",
+    url: "/workflows/:id/fork",
+    config: {
+      doc: {
+        id: "forkWorkflow",
+        summary: "Start a new workflow that shares what another had done up to an event",
+        params: WorkflowParams,
+        headers: idempotencyDoc("the same key and body give the same fork of a workflow"),
+        body: { schema: ForkRequest, isRequired: true },
+        answers: {
+          202: {
+            description: "The new workflow, stored",
+            content: { "application/json": SubmitView },
+            headers: { Location: "where the new workflow is" },
+          },
+        },
+        problems: ["not-found", "idempotency-conflict"],
+      },
+    },
+    handler: async (request, reply) => {
+      const { id } = idOf(WorkflowParams, request.params);
+      const idempotency = idempotencyOf(request);
+      const fork = parse(ForkRequest, required(request.body));
+      const outcome = found(await store.fork(callerOf(request).tenant, id, fork, idempotency));
+      if (outcome.kind !== "unforkable") return answerSubmitted(reply, outcome);
+      const message = `there the workflow is not open or has no such event; the largest allowed is ${outcome.largest}`;
+      throw invalidBody([{ path: "/fromSeq", code: "not-forkable", message }]);
+    },
+  });
+}

@@ -1,0 +1,59 @@
+import { Option } from "commander";
+import { z } from "zod";
+import type { CommandHost } from "../action.ts";
+import { addConnectionOptions, connectFleet, connectionOptions } from "../connect.ts";
+import { exitCode } from "../exit.ts";
+import { inputFrom } from "../request.ts";
+
+/** Adds the commands that go on from what a workflow has done: `retry` and `fork`. */
+export function addHistoryCommands(host: CommandHost): void {
+  addRetry(host);
+  addFork(host);
+}
+
+const keyOption = (effect: string) => new Option("--idempotency-key <key>", effect);
+
+function addRetry({ parent, act }: CommandHost): void {
+  const command = parent
+    .command("retry")
+    .description("let a workflow that failed or was aborted go on from what it has completed")
+    .argument("<id>", "of the workflow")
+    .addOption(keyOption("retrying again under the same key does nothing"));
+  const options = z.object({ ...connectionOptions, idempotencyKey: z.string().exactOptional() });
+  act(addConnectionOptions(command), options, async ({ options, config, terminal }, id = "") => {
+    const client = await connectFleet(options, config);
+    const { idempotencyKey } = options;
+    const call = { signal: terminal.interrupted, ...(idempotencyKey !== undefined && { idempotencyKey }) };
+    const retried = await client.retry(id, call);
+    if (terminal.json) terminal.emit(retried);
+    else terminal.say(retried.status);
+    return exitCode.done;
+  });
+}
+
+function addFork({ parent, act }: CommandHost): void {
+  const command = parent
+    .command("fork")
+    .description("start a new workflow that shares the events of another, and print its id")
+    .argument("<id>", "of the workflow to fork")
+    .addOption(new Option("--from <seq>", "the last event to share, see `flotilla events`").makeOptionMandatory())
+    .addOption(new Option("--input <input>", "what is wanted instead: text, or a JSON object"))
+    .addOption(keyOption("forking again under the same key gives the same workflow"));
+  const advice = "--from takes the number of an event, from 1";
+  const options = z.object({
+    ...connectionOptions,
+    from: z.coerce.number(advice).int(advice).min(1, advice),
+    input: z.string().exactOptional(),
+    idempotencyKey: z.string().exactOptional(),
+  });
+  act(addConnectionOptions(command), options, async ({ options, config, terminal }, id = "") => {
+    const { from: fromSeq, input, idempotencyKey } = options;
+    const fork = input === undefined ? { fromSeq } : { fromSeq, input: inputFrom(input) };
+    const client = await connectFleet(options, config);
+    const call = { signal: terminal.interrupted, ...(idempotencyKey !== undefined && { idempotencyKey }) };
+    const forked = await client.fork(id, fork, call);
+    if (terminal.json) terminal.emit(forked);
+    else terminal.say(forked.id);
+    return exitCode.done;
+  });
+}

@@ -1,0 +1,39 @@
+import type { Fork } from "@flotilla/workflow";
+import { specsOf } from "./spec.ts";
+
+/** A fork as lua/fork.lua takes it. `key` is hash, body hash and lifetime of the idempotency key. */
+export function forkItem(
+  { submitted, facts, state, claims, outputs }: Fork,
+  key: readonly (string | number)[],
+  firstLookMs: number,
+): (string | number)[] {
+  const { forkedFrom, request } = submitted.data;
+  const { priority = "normal", tags = {} } = request;
+  const specs = state.isPlanned
+    ? specsOf(
+        state.phases.map((phase) => phase.request),
+        request.input,
+      )
+    : [];
+  const fields = [...specs, ...claims.map(claimOf)];
+  const lists = [facts.map((fact) => JSON.stringify(fact)), fields, outputs];
+  return [
+    forkedFrom.id,
+    forkedFrom.seq,
+    state.id,
+    state.tenant,
+    state.status,
+    priority,
+    JSON.stringify(tags),
+    ...key,
+    firstLookMs,
+    JSON.stringify(submitted),
+    ...lists.flatMap((list) => [list.length, ...list.flat()]),
+  ];
+}
+
+/** See lua/prelude.lua for the text of a claim. */
+function claimOf({ taskId, attempt, dispatch, epoch, claims, completedAt }: Fork["claims"][number]): [string, string] {
+  const status = completedAt > 0 ? "recorded" : "revoked";
+  return [`claim:${taskId}`, `${attempt} ${dispatch} ${epoch} ${claims} ${status} - 0 ${completedAt}`];
+}
