@@ -3,6 +3,7 @@ import type { Connection } from "../src/index.ts";
 import { claimRules } from "./rules/claims.ts";
 import { commitRules } from "./rules/commits.ts";
 import { fencingRules } from "./rules/fencing.ts";
+import { forkRules } from "./rules/forks.ts";
 import { lookRules } from "./rules/looks.ts";
 import { readingRules } from "./rules/reading.ts";
 import { registryRules } from "./rules/registry.ts";
@@ -19,6 +20,7 @@ export function scriptRules(connection: () => Connection): void {
   commitRules(newShard);
   claimRules(newShard);
   retryRules(newShard);
+  forkRules(newShard);
   describe("fencing", () => fencingRules(newShard));
   describe("registry", () => registryRules(connection));
 }

@@ -82,6 +82,19 @@ interface Submission {
   firstLookMs?: number;
 }
 
+interface ForkSubmission {
+  last: number;
+  owner?: string;
+  status?: string;
+  tags?: Record<string, string>;
+  key?: string;
+  body?: string;
+  firstLookMs?: number;
+  facts?: object[];
+  fields?: [name: string, value: string][];
+  outputs?: string[];
+}
+
 const tenant = "acme";
 const hourMs = 3_600_000;
 let shardsMade = 0;
@@ -241,6 +254,19 @@ export class Shard {
 
   retry(id: string, { owner = tenant, key = "" } = {}): Promise<Reply> {
     return this.item("retry", [id, owner, key, JSON.stringify({ type: "retry.requested", data: {} })]);
+  }
+
+  /** The first line of a fork says, where its tenant should be, what a careless script would take for its time. */
+  fork(source: string, fork: ForkSubmission): Promise<[kind: string, id: string, status?: string]> {
+    const { last, owner = tenant, status = "running", tags = {}, key = "", body = "", firstLookMs = 0 } = fork;
+    const { facts = [], fields = [], outputs = [] } = fork;
+    const forkedFrom = { id: source, seq: last, at: 0 };
+    const submitted = JSON.stringify({ type: "workflow.submitted", data: { forkedFrom, tenant: '"at":0' } });
+    const lists = [facts.map((fact) => JSON.stringify(fact)), fields, outputs];
+    const head = [source, last, this.newId(), owner, status, "normal", JSON.stringify(tags), key, body, hourMs];
+    const items = lists.flatMap((list) => [list.length, ...list.flat()]);
+    // See lua/fork.lua for the shape.
+    return this.item("fork", [...head, firstLookMs, submitted, ...items]) as Promise<[string, string, string?]>;
   }
 
   forget(id: string, token = "look"): Promise<Reply> {
