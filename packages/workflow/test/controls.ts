@@ -132,6 +132,11 @@ export const controls: readonly Control[] = [
     tampering: { defect: "retry-leaves-claims" },
   },
   {
+    mistake: "what was under way in the source is not begun anew",
+    property: "fork",
+    tampering: { defect: "forks-are-not-told" },
+  },
+  {
     mistake: "a cancelled workflow is retried",
     property: "finality",
     tampering: { defect: "retry-resumes-anything" },

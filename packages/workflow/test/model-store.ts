@@ -3,6 +3,7 @@ import {
   type ClaimChange,
   type Dispatch,
   type EventBody,
+  type Fork,
   type Json,
   schedulingOf,
   type TaskRequest,
@@ -30,6 +31,8 @@ export type Defect =
   | "retry-leaves-claims"
   /** A retry is taken whatever the workflow came to. */
   | "retry-resumes-anything"
+  /** A fork believes that what was under way in its source is under way in itself. */
+  | "forks-are-not-told"
   /** A look that is settled forgets facts that came while it went on. */
   | "settle-forgets-facts";
 
@@ -72,6 +75,15 @@ export interface Settlement {
   cause: LookCause;
 }
 
+/** What a fork begins with; see lua/fork.lua. */
+export interface Origin {
+  fork: Fork;
+  /** Of the source. */
+  log: readonly WorkflowEvent[];
+  outputs: ReadonlyMap<string, Json>;
+  now: number;
+}
+
 type Closed = "ended" | "cancelled";
 
 /**
@@ -106,11 +118,31 @@ export class ModelStore {
 
   readonly #request: WorkflowRequest;
 
-  constructor(request: WorkflowRequest, defect?: Defect) {
+  constructor(request: WorkflowRequest, defect?: Defect, origin?: Origin) {
     this.#request = request;
     this.#defect = defect;
-    this.#append([{ type: "workflow.submitted", data: { tenant: "default", request } }]);
     this.#due = { at: this.now + firstLookMs, cause: "admission" };
+    if (origin) this.#begin(origin);
+    else this.#append([{ type: "workflow.submitted", data: { tenant: "default", request } }]);
+  }
+
+  #begin({ fork, log, outputs, now }: Origin): void {
+    const { submitted, facts, state, claims } = fork;
+    this.now = now;
+    const [first, ...shared] = log.slice(0, submitted.data.forkedFrom.seq);
+    if (first) this.log.push({ ...first, ...submitted }, ...shared);
+    if (this.#defect !== "forks-are-not-told") this.#append(facts);
+    for (const { taskId, completedAt, ...claim } of claims) {
+      const kept = completedAt > 0 ? "recorded" : "revoked";
+      this.#claims.set(taskId, { ...claim, state: kept, holder: "-", deadline: undefined });
+      const output = outputs.get(taskId);
+      if (completedAt > 0 && output !== undefined) this.outputs.set(taskId, output);
+    }
+    for (const { request } of state.isPlanned ? state.phases : []) {
+      for (const task of request.tasks) this.#specs.set(task.id, task);
+    }
+    this.#isQueued = state.status === "queued";
+    if (!this.#isQueued) this.#due = { at: now, cause: "fact" };
   }
 
   get hasEnded(): boolean {

@@ -3,7 +3,7 @@ import { fold } from "@flotilla/workflow";
 import fc from "fast-check";
 import { examine, type Rule } from "./invariants.ts";
 import { allowedEnds, type Faults, type Scenario, scenarios } from "./scenario.ts";
-import { type Run, simulate, type Tampering } from "./simulation.ts";
+import { type Run, simulate, simulateFork, type Tampering } from "./simulation.ts";
 
 /** A promise about every run, whatever the plan is and whatever happens on the way. */
 export interface Property {
@@ -29,6 +29,18 @@ const named = {
     name: "retried until it completes, a workflow gives the same outputs whatever happened on the way",
     scenarios: scenarios({ ...none, jobs: true, supervisors: true, retries: true }, { persistent: true }),
     faultsOf: (run, tampering) => differences(run, simulate({ ...run.scenario, faults: none, choices: [] }, tampering)),
+  },
+  fork: {
+    name: "a fork from any place of any log keeps the rules and comes to the same end as its source",
+    scenarios: scenarios({ ...none, jobs: true, supervisors: true, workers: true }, { persistent: true }),
+    faultsOf: (run, tampering) => {
+      const fork = simulateFork(run, run.scenario.choices[0] ?? 0, tampering);
+      const { seq } = fork.fork.submitted.data.forkedFrom;
+      // What stands between the shared lines and its own no look and no worker would write.
+      const isOwn = (at: number) => at <= seq || at > seq + fork.fork.facts.length;
+      const broken = examine(fork.log).violations.filter((violation) => isOwn(violation.seq));
+      return [...broken, ...differences(fork, run)];
+    },
   },
   dependencies: {
     name: "nothing is scheduled before its dependencies are settled",

@@ -5,6 +5,8 @@ import {
   type Decision,
   type Dispatch,
   fold,
+  type Fork,
+  forkLog,
   isReady,
   type Json,
   lookEveryMs,
@@ -15,7 +17,7 @@ import {
   type WorkflowState,
 } from "@flotilla/workflow";
 import { ModelQueue, type Treatment } from "./model-queue.ts";
-import { type Defect, type LookCause, ModelStore, type Taken, type Writer } from "./model-store.ts";
+import { type Defect, type LookCause, ModelStore, type Origin, type Taken, type Writer } from "./model-store.ts";
 import { agents, type Behaviour, calm, type Scenario } from "./scenario.ts";
 
 /** What is done in another way than it should be, for a negative control. */
@@ -68,6 +70,17 @@ export function simulate(scenario: Scenario, tampering: Tampering = {}): Run {
   return new Simulation(scenario, tampering).run();
 }
 
+/** A run of the fork from one of the places of a run, which the number picks, and of how many there are. */
+export function simulateFork(run: Run, pick: number, tampering: Tampering = {}): Run & { fork: Fork } {
+  const { log, outputs, scenario } = run;
+  const now = log.at(-1)?.at ?? 0;
+  const places = log.map((_, index) => forkLog(id, "source", log, { fromSeq: index + 1 }));
+  const forks = places.filter((place) => place.kind === "fork");
+  const fork = forks[pick % forks.length];
+  if (!fork) throw new Error("a log without a place to fork from");
+  return { ...new Simulation(scenario, tampering, { fork, log, outputs, now }).run(), fork };
+}
+
 class Simulation {
   readonly #scenario: Scenario;
   readonly #decide: typeof decide;
@@ -86,12 +99,12 @@ class Simulation {
   #saved = 0;
   #drifted = 0;
 
-  constructor(scenario: Scenario, tampering: Tampering) {
+  constructor(scenario: Scenario, tampering: Tampering, origin?: Origin) {
     this.#scenario = scenario;
     this.#decide = tampering.decide ?? decide;
     this.#fold = tampering.fold ?? fold;
     this.#output = tampering.output ?? ((usual) => usual);
-    this.#store = new ModelStore(scenario.request, tampering.defect);
+    this.#store = new ModelStore(scenario.request, tampering.defect, origin);
     for (const place of [0, 1, 2]) {
       this.#supervisors.push(this.#supervise());
       this.#workers.push(this.#work(place));
