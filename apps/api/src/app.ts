@@ -73,8 +73,9 @@ export function buildApp(dependencies: ApiDependencies): FastifyInstance {
       if (requestsPerMinute !== undefined) v1.addHook("onRequest", limitRate(requestsPerMinute));
       v1.addHook("onRequest", refuseUnrouted(routes));
       v1.setNotFoundHandler(answerNotFound);
-      workflowRoutes(v1, { store, agents: new RecentAgents(store) });
-      historyRoutes(v1, { store });
+      const agents = new RecentAgents(store);
+      workflowRoutes(v1, { store, agents });
+      historyRoutes(v1, { store, agents });
       eventRoutes(v1, { store, heartbeatMs });
       artifactRoutes(v1, { store, blobs });
       agentRoutes(v1, { store });

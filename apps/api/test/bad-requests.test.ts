@@ -12,6 +12,7 @@ afterAll(() => api.app.close());
 
 const json = { "content-type": "application/json" };
 const acme = as(keys.acme, json);
+const stranger = as(keys.other, { "content-type": "application/json" });
 const task = { id: "a", agent: "research", input: {} };
 const plan = (...tasks: unknown[]) => ({ input: "x", plan: { phases: [{ name: "p", parallel: true, tasks }] } });
 const deep = (arrays: number) => `{"agent":"research","input":{"a":${"[".repeat(arrays)}${"]".repeat(arrays)}}}`;
@@ -148,7 +149,28 @@ const others = [
   call("an unknown path", "GET /v2", "404 not-found"),
   call("an unknown path below v1", "GET /v1/nothing", "404 not-found"),
   call("an unknown path below v1 without a key", "GET /v1/nothing", "401 unauthenticated", {}),
-  call("a call of a later release", "POST /v1/workflows/ID/retry", "404 not-found"),
+  call("a call of a later release", "POST /v1/workflows/ID/rewind", "404 not-found"),
+  call("another tenant's retry", "POST /v1/workflows/ID/retry", "404 not-found", as(keys.other)),
+  call("another tenant's fork", "POST /v1/workflows/ID/fork", "404 not-found", stranger, { fromSeq: 1 }),
+  call("another tenant's fork with an input", "POST /v1/workflows/ID/fork", "404 not-found", stranger, {
+    fromSeq: 1,
+    input: "x",
+  }),
+  call("a retry of what has not ended", "POST /v1/workflows/ID/retry", "409 not-retryable"),
+  call("an unknown field of retry", "POST /v1/workflows/ID/retry", "400 invalid-body /from", acme, { from: "b" }),
+  call("a fork from nowhere", "POST /v1/workflows/ID/fork", "400 invalid-body /fromSeq", acme, {}),
+  call("a fork without a body", "POST /v1/workflows/ID/fork", "400 invalid-json", as(keys.acme)),
+  call("a fork from before the first event", "POST /v1/workflows/ID/fork", "400 invalid-body /fromSeq", acme, {
+    fromSeq: 0,
+  }),
+  call("a fork from an event that is not there", "POST /v1/workflows/ID/fork", "400 invalid-body /fromSeq", acme, {
+    fromSeq: 1000,
+  }),
+  call("a fork with an input of the wrong type", "POST /v1/workflows/ID/fork", "400 invalid-body /input /more", acme, {
+    fromSeq: 1,
+    input: 5,
+    more: true,
+  }),
   call("doubled slashes", "GET //v1//workflows", "404 not-found"),
   call("a trailing slash", "GET /v1/workflows/", "404 not-found"),
   call(

@@ -24,6 +24,8 @@ test("every command of the contract is there, with a description and --json", ()
     "get",
     "events",
     "cancel",
+    "retry",
+    "fork",
     "create",
     "list",
     "revoke",
@@ -54,6 +56,10 @@ describe("wrong usage exits 2 with a sentence on stderr and nothing on stdout", 
     [["up", "--port", "high"], "--port takes a number"],
     [["up", "--agents", "research"], "--agents takes type=N pairs"],
     [["get"], "missing required argument 'id'"],
+    [["retry"], "missing required argument 'id'"],
+    [["fork", "wf_1"], "required option '--from <seq>' not specified"],
+    [["fork", "wf_1", "--from", "0"], "--from takes the number of an event"],
+    [["fork", "wf_1", "--from", "3", "--input", "{"], "the input begins with { and is no JSON"],
     [["list", "--limit", "201"], "--limit takes a number from 1 to 200"],
     [["run", "why?", "--docs", "nowhere"], "nowhere does not exist"],
     [["submit", "why?", "--plan", "plan.json"], "plan.json, line 1, is no JSON"],
@@ -69,14 +75,19 @@ describe("wrong usage exits 2 with a sentence on stderr and nothing on stdout", 
 describe("with nothing to talk to", () => {
   const id = "wf_00_00000000000000000000000000";
 
-  test.each([[["get", id]], [["list"]], [["cancel", id]], [["submit", "q"]], [["keys", "list"]]])(
-    "%j exits 69, says what to do and leaves no trace",
-    async (args) => {
-      const ended = await flotilla(args, folder);
-      expect(ended).toMatchObject({ code: 69, stdout: "", stderr: expect.stringContaining("flotilla up") });
-      expect(await readdir(folder)).toEqual([]);
-    },
-  );
+  test.each([
+    [["get", id]],
+    [["list"]],
+    [["cancel", id]],
+    [["retry", id]],
+    [["fork", id, "--from", "1"]],
+    [["submit", "q"]],
+    [["keys", "list"]],
+  ])("%j exits 69, says what to do and leaves no trace", async (args) => {
+    const ended = await flotilla(args, folder);
+    expect(ended).toMatchObject({ code: 69, stdout: "", stderr: expect.stringContaining("flotilla up") });
+    expect(await readdir(folder)).toEqual([]);
+  });
 
   test("an address that nobody serves exits 69", async () => {
     const ended = await flotilla(["get", id], folder, { FLOTILLA_URL: "http://127.0.0.1:1" });

@@ -129,6 +129,46 @@ describe("calls", () => {
     expect(api.received[0]?.url).toBe("/v1/workflows?status=failed&tag=a%3Ab%2Fc&limit=2&cursor=x");
   });
 
+  test("retry and fork are repeated under one key of their own, which a caller may give", async () => {
+    let calls = 0;
+    const { api, client } = await setUp((response) => {
+      calls += 1;
+      if (calls % 2 === 1) response.destroy();
+      else json(response, 202, submitted);
+    });
+    await expect(client.retry(id)).resolves.toEqual(submitted);
+    await expect(client.fork(id, { fromSeq: 7, input: "q" })).resolves.toEqual(submitted);
+    await client.retry(id, { idempotencyKey: "mine" });
+    await client.fork(id, { fromSeq: 7 }, { idempotencyKey: "mine" });
+    expect(api.received.map(({ method, url, body }) => [method, url, body])).toEqual(
+      [
+        ["POST", `/v1/workflows/${id}/retry`, {}],
+        ["POST", `/v1/workflows/${id}/fork`, { fromSeq: 7, input: "q" }],
+        ["POST", `/v1/workflows/${id}/retry`, {}],
+        ["POST", `/v1/workflows/${id}/fork`, { fromSeq: 7 }],
+      ].flatMap((call) => [call, call]),
+    );
+    const sent = api.received.map(({ headers }) => headers["idempotency-key"]);
+    expect(sent[0]).toMatch(/^[0-9a-f-]{36}$/);
+    expect(sent[1]).toBe(sent[0]);
+    expect(sent[3]).toBe(sent[2]);
+    expect(sent[2]).not.toBe(sent[0]);
+    expect(sent.slice(4)).toEqual(["mine", "mine", "mine", "mine"]);
+  });
+
+  test("wait goes on when a retry has come between the end and the answer", async () => {
+    const statuses = ["running", "completed"];
+    const event = (seq: number) => JSON.stringify({ seq, type: "x", at: view.createdAt, data: {} });
+    const { api, client } = await setUp((response, { url, headers }) => {
+      if (!url.endsWith("/events")) return json(response, 200, { ...view, status: statuses.shift() });
+      const seq = Number(headers["last-event-id"]) + 1;
+      response.writeHead(200, { "content-type": "text/event-stream" });
+      response.end(`id: ${seq}\nevent: x\ndata: ${event(seq)}\n\nevent: end\ndata: {}\n\n`);
+    });
+    await expect(client.wait(id)).resolves.toMatchObject({ status: "completed" });
+    expect(api.received.map(({ headers }) => headers["last-event-id"])).toEqual(["0", undefined, "1", undefined]);
+  });
+
   test("wait with pollMs asks until the workflow has ended", async () => {
     const answers = ["queued", "running", "completed"];
     const { api, client } = await setUp((response) => json(response, 200, { ...view, status: answers.shift() }));

@@ -95,6 +95,33 @@ describe("a workflow by command line", () => {
     expect(two.stdout).toBe(one.stdout);
   });
 
+  test("retry and fork go on from what was done, and get shows it", async () => {
+    const plan = await fileOf(
+      "history.json",
+      planOf(inTurn("p", [probe("a"), probe("b", { fail: [{ attempt: 1, class: "data" }], output: "{{input}}" })]))
+        .plan,
+    );
+    const id = (await ask("submit", "--plan", plan, "first")).stdout.trim();
+    expect((await fleet.client.wait(id)).status).toBe("failed");
+    const retried = await ask("retry", id, "--json");
+    expect(retried).toMatchObject({ code: 0, stderr: "" });
+    expect(SubmitView.parse(jsonLines(retried)[0])).toMatchObject({ id, status: "running" });
+    expect(await fleet.client.wait(id)).toMatchObject({ status: "completed", result: { output: "first" } });
+    expect(await ask("retry", id)).toMatchObject({ code: 2, stdout: "", stderr: expect.stringContaining("completed") });
+
+    const events = jsonLines(await ask("events", id, "--json")).map((line) => EventView.parse(line));
+    const at = events.find(({ type, taskId }) => type === "task.completed" && taskId === "a")?.seq ?? 0;
+    const forked = await ask("fork", id, "--from", String(at), "--input", "second");
+    expect(forked).toMatchObject({ code: 0, stdout: expect.stringMatching(/^wf_[0-9a-z]{2}_[0-9a-z]{26}\n$/) });
+    const fork = forked.stdout.trim();
+    expect(fork).not.toBe(id);
+    // The failure of the first attempt belongs to that attempt, and the fork begins with it.
+    expect(await fleet.client.wait(fork)).toMatchObject({ status: "failed", input: "second" });
+    const end = String(events.length);
+    const refused = await ask("fork", id, "--from", end);
+    expect(refused).toMatchObject({ code: 2, stdout: "", stderr: expect.stringContaining("largest allowed") });
+  });
+
   test("run exits 0 on success, and 1 when the workflow fails, is aborted or is cancelled", async () => {
     const plan = await fileOf("good.json", planOf(together("p", [probe("a", { output: "{{input}}!" })])).plan);
     const fails = (kind: string) => JSON.stringify({ fail: [{ attempt: 1, class: kind }] });

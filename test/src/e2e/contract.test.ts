@@ -3,6 +3,7 @@ import { afterAll, beforeAll } from "vitest";
 import { badRequestsAreRefused } from "./contract/bad-requests.ts";
 import { cancelsHold } from "./contract/cancels.ts";
 import { failuresAreJudged } from "./contract/failures.ts";
+import { historyGoesOn } from "./contract/history.ts";
 import { manyAtOnceHold } from "./contract/load.ts";
 import { outputsAreGiven } from "./contract/outputs.ts";
 import { plansAreKept } from "./contract/plans.ts";
@@ -26,6 +27,7 @@ describeRealRedis("the contract, on a fleet that is up", () => {
   outputsAreGiven(running);
   whatHappenedIsRead(running);
   cancelsHold(running);
+  historyGoesOn(running);
   badRequestsAreRefused(running);
   theServiceIsDescribed(running);
   manyAtOnceHold(running);

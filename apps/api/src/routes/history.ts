@@ -1,11 +1,12 @@
 import { SubmitView, WorkflowRequest, type WorkflowStore } from "@flotilla/workflow";
 import type { FastifyInstance } from "fastify";
 import { z } from "zod";
+import type { RecentAgents } from "../agent-catalog.ts";
 import { callerOf } from "../authentication.ts";
 import { parse } from "../parse.ts";
 import { invalidBody, Problem } from "../problem.ts";
 import { answerSubmitted, idempotencyDoc, idempotencyOf, submitView } from "../submission.ts";
-import { found, idOf, required, WorkflowParams } from "./workflows.ts";
+import { found, idOf, refuseWhatCannotRun, required, WorkflowParams } from "./workflows.ts";
 
 const RetryRequest = z.strictObject({});
 
@@ -14,8 +15,14 @@ const ForkRequest = z.strictObject({
   input: WorkflowRequest.shape.input.exactOptional().meta({ description: "in place of that of the source" }),
 });
 
+/** What retry and fork need. */
+export interface HistoryRoutes {
+  store: Pick<WorkflowStore, "events" | "retry" | "fork">;
+  agents: RecentAgents;
+}
+
 /** Going on from what a workflow has done: retry and fork. */
-export function historyRoutes(app: FastifyInstance, { store }: { store: Pick<WorkflowStore, "retry" | "fork"> }): void {
+export function historyRoutes(app: FastifyInstance, { store, agents }: HistoryRoutes): void {
   app.route({
     method: "POST",
     url: "/workflows/:id/retry",
@@ -57,14 +64,23 @@ export function historyRoutes(app: FastifyInstance, { store }: { store: Pick<Wor
             headers: { Location: "where the new workflow is" },
           },
         },
-        problems: ["not-found", "idempotency-conflict"],
+        problems: ["not-found", "idempotency-conflict", "not-supported"],
       },
     },
     handler: async (request, reply) => {
       const { id } = idOf(WorkflowParams, request.params);
+      const { tenant } = callerOf(request);
       const idempotency = idempotencyOf(request);
       const fork = parse(ForkRequest, required(request.body));
-      const outcome = found(await store.fork(callerOf(request).tenant, id, fork, idempotency));
+      if (fork.input !== undefined) {
+        const { events } = found(await store.events(tenant, id, 0, 1));
+        const [first] = events;
+        // The plan was accepted once; the new input is as any that is submitted.
+        if (first?.type === "workflow.submitted") {
+          await refuseWhatCannotRun({ ...first.data.request, input: fork.input }, agents);
+        }
+      }
+      const outcome = found(await store.fork(tenant, id, fork, idempotency));
       if (outcome.kind !== "unforkable") return answerSubmitted(reply, outcome);
       const message = `there the workflow is not open or has no such event; the largest allowed is ${outcome.largest}`;
       throw invalidBody([{ path: "/fromSeq", code: "not-forkable", message }]);

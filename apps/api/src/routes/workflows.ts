@@ -159,7 +159,7 @@ export function workflowRoutes(app: FastifyInstance, { store, agents }: Workflow
 }
 
 /** Throws for a plan that can never run, and for what this release refuses. */
-async function refuseWhatCannotRun(workflow: WorkflowRequest, agents: RecentAgents): Promise<void> {
+export async function refuseWhatCannotRun(workflow: WorkflowRequest, agents: RecentAgents): Promise<void> {
   let issues = validateRequest(workflow, await agents.recent());
   // An agent type that registered a moment ago must not be unknown for the sake of a cache.
   if (issues.length > 0) issues = validateRequest(workflow, await agents.read());

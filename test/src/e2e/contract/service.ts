@@ -83,6 +83,8 @@ export function theServiceIsDescribed(fleet: () => Fleet): void {
           "/v1/workflows/{id}/artifacts/{name}",
           "/v1/workflows/{id}/events",
           "/v1/workflows/{id}/cancel",
+          "/v1/workflows/{id}/retry",
+          "/v1/workflows/{id}/fork",
           "/v1/agents",
           "/health",
           "/ready",

@@ -30,6 +30,7 @@ export function tenantsAreApart(fleet: () => Fleet): void {
       "GET /v1/workflows/ID/artifacts",
       "GET /v1/workflows/ID/artifacts/report.md",
       "POST /v1/workflows/ID/cancel",
+      "POST /v1/workflows/ID/retry",
     ])("%s is as one that does not exist", async (target) => {
       const wire = new Wire(fleet().ready);
       const [theirs, nobodys] = await Promise.all([
