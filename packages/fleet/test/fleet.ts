@@ -58,6 +58,7 @@ export interface FleetOptions {
   supervisors?: number;
   workers?: number;
   retentionMs?: number;
+  idempotencyMs?: number;
   maxActiveWorkflows?: number;
 }
 
@@ -102,7 +103,8 @@ export class TestFleet {
     this.blobs = createFileBlobs(directory);
     this.connection = connect(options.redis, "patient", logger);
     this.scripts = new Scripts(this.connection);
-    this.store = new RedisStore({ redis: options.redis, blobs: this.blobs, idempotencyMs: 60_000, logger });
+    const { redis, idempotencyMs = 60_000 } = options;
+    this.store = new RedisStore({ redis, blobs: this.blobs, idempotencyMs, logger });
   }
 
   /** Adds a process that runs tasks, of both agent types. */

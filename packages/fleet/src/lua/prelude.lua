@@ -15,8 +15,9 @@ local WAKE = SHARD .. ':wake'     -- channel: something became due
 -- the last fact that wants a look), quiet (completions that want none), wave (number of the wave that the completion
 -- after those schedules, 0 for none), unsure (1 while jobs of a wave may not have been added), token (of the look that
 -- has the workflow, or ''), cancel (1 once asked for); input (JSON); by task `spec:<task>` and `claim:<task>`; by hash of
--- the idempotency key of a retry `retry:<hash>`; by number `wave:<n>`, which is 'quiet completions in it', 'whether another follows (0 | 1)', 'task:agent:priority' of each of its
--- tasks, comma separated, each followed by a blank, then the event (JSON).
+-- the idempotency key of a retry `retry:<hash>`; by number `wave:<n>`, which is 'quiet completions in it', 'whether
+-- another follows (0 | 1)', 'task:agent:priority' of each of its tasks, comma separated, each followed by a blank, then
+-- the event (JSON).
 local function indexKey(id) return SHARD .. ':wf:' .. id .. ':index' end
 local function logKey(id) return SHARD .. ':wf:' .. id .. ':log' end
 local function outKey(id) return SHARD .. ':wf:' .. id .. ':out' end
