@@ -13,7 +13,7 @@ export function failOnce(fleet: TestFleet): void {
 }
 
 /** A workflow that has all that a workflow can leave behind, and fails at its second task. */
-export function leavesMuch(n: number): WorkflowRequest {
+function leavesMuch(n: number): WorkflowRequest {
   const first = phase("p", [task("a", "x".repeat(5000))]);
   return { ...planOf(first, phase("q", [task("b", { act: "fail once" })])), tags: { n: String(n % 7) } };
 }

@@ -3,6 +3,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { describeRealRedis, until } from "@flotilla/testkit";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { collect } from "./collect.ts";
 import { Fleet, onlyProbes } from "./fleet.ts";
 import { flotilla } from "./flotilla.ts";
 import { planOf, probe, run, together } from "./plans.ts";
@@ -48,6 +49,39 @@ describeRealRedis("kills", () => {
         expect(own.filter(({ applied }) => !applied).map(({ step }) => step)).toEqual(Array(repeated).fill(2));
       },
     );
+  });
+
+  test("a worker that stands still while its workflow fails and is retried writes nothing into what goes on", async () => {
+    const { client } = fleet;
+    const held = probe("held", { sleepMs: 3000, output: "done" });
+    const fails = probe("fails", { sleepMs: 300, fail: [{ attempt: 1, class: "data" }] });
+    const { id } = await client.submit(planOf(together("p", [held, fails])));
+    let worker = 0;
+    try {
+      for await (const { type, taskId, data } of client.events(id, { follow: true })) {
+        if (type !== "task.started" || taskId !== "held") continue;
+        worker = Number(/\.(\d+)$/.exec(String(Object(data).worker))?.[1]);
+        process.kill(worker, "SIGSTOP");
+        break;
+      }
+      expect(await client.wait(id)).toMatchObject({ status: "failed", tasks: [{ status: "cancelled" }, {}] });
+      await client.retry(id);
+      expect(await client.wait(id)).toMatchObject({
+        status: "completed",
+        tasks: [{ attempt: 2, output: { output: "done", attempt: 2, claim: 1 } }, { attempt: 2 }],
+      });
+    } finally {
+      if (worker > 0) process.kill(worker, "SIGCONT");
+    }
+    const before = await collect(client.events(id));
+    // It is done with the old task when it takes another, or ends itself for having stood still.
+    await until(async () => {
+      if (!fleet.pids("agent").includes(worker)) return true;
+      const all = Array.from({ length: 8 }, () => run(fleet, planOf(together("p", [probe("a", { sleepMs: 50 })]))));
+      return (await Promise.all(all)).some(({ view }) => Object(view.result).pid === worker);
+    });
+    expect(await collect(client.events(id))).toEqual(before);
+    expect(before.filter(({ type, taskId }) => type === "task.completed" && taskId === "held")).toHaveLength(1);
   });
 
   test(
