@@ -23,7 +23,6 @@ export function retryRules(newShard: () => Shard): void {
     test.each(["failed", "aborted"])("opens a workflow that is %s again, in one step", async (status) => {
       const shard = newShard();
       const { id, seen } = await failed(shard, status);
-      await shard.settle(id, { token: "last", seen });
       expect(await shard.active()).toBe(0);
       expect(await shard.retry(id)).toEqual(["retried", "running"]);
       expect(await shard.load(id)).toMatchObject({ status: "running", hasEnded: false, tip: seen + 1 });
@@ -34,13 +33,13 @@ export function retryRules(newShard: () => Shard): void {
       expect(await shard.list()).toEqual([id]);
       expect(await shard.due(id)).toBeLessThanOrEqual(await shard.now());
       const [entry] = (await shard.take()).entries;
-      expect(entry).toMatchObject({ id, isRepeated: false, lines: [{ seq: seen }, { seq: seen + 1 }] });
+      expect(entry).toMatchObject({ id, isRepeated: false });
+      expect(entry?.lines.at(-1)?.seq).toBe(seen + 1);
     });
 
     test("wakes the supervisors", async () => {
       const shard = newShard();
-      const { id, seen } = await failed(shard);
-      await shard.settle(id, { token: "last", seen });
+      const { id } = await failed(shard);
       const wakes = await shard.listen();
       try {
         await shard.retry(id);
@@ -139,7 +138,7 @@ export function retryRules(newShard: () => Shard): void {
       expect(await shard.journal(id, "a")).toEqual(["one", "1"]);
     });
 
-    test("a look that ended the workflow and is not settled yet has lost it: its retention begins no more", async () => {
+    test("a look from before the end has lost the workflow, and moves its due no more", async () => {
       const shard = newShard();
       const { id, seen } = await failed(shard);
       await shard.retry(id);
@@ -150,11 +149,11 @@ export function retryRules(newShard: () => Shard): void {
     test("a look that took the workflow to forget it does not, once it is retried", async () => {
       const shard = newShard();
       const { id, seen } = await failed(shard);
-      await shard.settle(id, { token: "last", nextLook: 1, seen });
+      await shard.setDue(id, 1);
       expect((await shard.take({ token: "retention" })).entries).toMatchObject([{ id, revision: -1 }]);
       await shard.retry(id);
       expect(await shard.forget(id, "retention")).toBe(0);
-      expect((await shard.take({ token: "next" })).entries).toMatchObject([{ id }]);
+      expect((await shard.take({ token: "next" })).entries).toMatchObject([{ id, isRepeated: false }]);
       expect(await shard.forget(id, "next")).toBe(0);
       expect((await shard.load(id))?.tip).toBe(seen + 1);
     });
@@ -177,7 +176,7 @@ export function retryRules(newShard: () => Shard): void {
       await shard.take({ token: "again" });
       const end = { revision, seen: seen + 1, status: "completed", ended: true, events: [{ type: "x" }] };
       await shard.commit(id, { token: "again", ...end });
-      await shard.settle(id, { token: "again", nextLook: 1, seen: seen + 2 });
+      await shard.setDue(id, 1);
       await shard.take();
       expect(await shard.forget(id)).toBe(1);
       expect((await shard.keys()).filter((key) => !key.endsWith(":tick"))).toEqual([]);
