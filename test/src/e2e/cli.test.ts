@@ -106,7 +106,7 @@ describe("a workflow by command line", () => {
     const retried = await ask("retry", id, "--json");
     expect(retried).toMatchObject({ code: 0, stderr: "" });
     expect(SubmitView.parse(jsonLines(retried)[0])).toMatchObject({ id, status: "running" });
-    expect(await fleet.client.wait(id)).toMatchObject({ status: "completed", result: { output: "first" } });
+    expect(await fleet.client.wait(id)).toMatchObject({ status: "completed", result: { b: { output: "first" } } });
     expect(await ask("retry", id)).toMatchObject({ code: 2, stdout: "", stderr: expect.stringContaining("completed") });
 
     const events = jsonLines(await ask("events", id, "--json")).map((line) => EventView.parse(line));
