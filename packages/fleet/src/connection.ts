@@ -1,4 +1,3 @@
-import { once } from "node:events";
 import type { Logger, RedisSettings } from "@flotilla/runtime";
 import { Cluster, type ClusterOptions, Redis, type RedisOptions } from "ioredis";
 
@@ -91,10 +90,29 @@ function clusterOptions(redisOptions: RedisOptions): ClusterOptions {
   };
 }
 
-/** Resolves once commands are taken; rejects when that is not so within `timeoutMs`. */
+/**
+ * Resolves once commands are taken; rejects when that is not so within `timeoutMs`, with the last error as the cause.
+ * A Redis that is just being restarted refuses connections for a moment: a process that started then and ended at the
+ * first refusal cost a whole start more, and in Kubernetes the back-off of a crash loop.
+ */
 export async function isConnected(connection: Connection, timeoutMs = 10_000): Promise<void> {
   if (connection.status === "ready") return;
-  await once(connection, "ready", { signal: AbortSignal.timeout(timeoutMs) });
+  let cause: unknown;
+  const remember = (error: unknown) => (cause = error);
+  const { promise, resolve, reject } = Promise.withResolvers<void>();
+  const timer = setTimeout(
+    () => reject(new Error(`redis is not to be reached within ${timeoutMs} ms`, { cause })),
+    timeoutMs,
+  );
+  connection.on("error", remember);
+  connection.once("ready", resolve);
+  try {
+    await promise;
+  } finally {
+    clearTimeout(timer);
+    connection.off("error", remember);
+    connection.off("ready", resolve);
+  }
 }
 
 /** Closes at once; what is under way rejects. */

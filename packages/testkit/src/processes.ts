@@ -11,6 +11,8 @@ export interface ProcessOptions {
   /** Added to the environment of the test. */
   env?: Record<string, string>;
   readyTimeoutMs?: number;
+  /** Told of it as soon as it is there, long before it is ready: for whoever kills it while it starts. */
+  onSpawn?: (pid: number) => void;
 }
 
 /** What a main sends to its parent once it serves. */
@@ -44,8 +46,9 @@ const outputBytes = 8192;
 
 /** Starts a main as a child and waits for its `{kind: "ready"}`; throws with its output if it ends or is silent. */
 export async function startProcess(options: ProcessOptions): Promise<TestProcess> {
-  const { main, args = [], nodeFlags = [], env = {}, readyTimeoutMs = 15_000 } = options;
+  const { main, args = [], nodeFlags = [], env = {}, readyTimeoutMs = 15_000, onSpawn } = options;
   const child = fork(main, args, { env: { ...process.env, ...env }, execArgv: [...nodeFlags], silent: true });
+  if (child.pid !== undefined) onSpawn?.(child.pid);
   const output = tailOf(child);
   const exited = new Promise<ProcessExit>((resolve) => child.once("exit", (code, signal) => resolve({ code, signal })));
   try {

@@ -1,0 +1,5 @@
+import type { Scenario } from "../scenario.ts";
+import { kills } from "./kills.ts";
+
+/** Every way to break the fleet. */
+export const scenarios: readonly Scenario[] = [kills];
