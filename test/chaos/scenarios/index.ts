@@ -1,5 +1,6 @@
 import type { Scenario } from "../scenario.ts";
 import { kills } from "./kills.ts";
+import { zombies } from "./zombies.ts";
 
 /** Every way to break the fleet. */
-export const scenarios: readonly Scenario[] = [kills];
+export const scenarios: readonly Scenario[] = [kills, zombies];

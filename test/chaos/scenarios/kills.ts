@@ -36,7 +36,8 @@ export const kills: Scenario = {
           // A little ahead of the faults, so that the last of them hit work too.
           perSecond: (1.05 * total * 1000) / forMs,
           total,
-          ...(isControl ? { agentType: "careless", env: careless } : {}),
+          // A kill between an effect and its record must be sure to happen.
+          ...(isControl ? { agentType: "careless", env: careless, stepMs: 2000 } : {}),
         },
         (fleet) => {
           const victims = [redis, ...fleet.members];
