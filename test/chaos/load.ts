@@ -15,12 +15,15 @@ export interface LoadOptions {
   perSecond: number;
   /** Most workflows that have not ended. */
   open: number;
-  /** Names the idempotency keys, so that two runs on one Redis do not meet. */
-  name: string;
+  /** Whether each try has a key of its own, as of a client that knows no idempotency keys: the negative control. */
+  isKeyless?: boolean;
 }
 
 /** Calls at once. */
 const submitters = 12;
+
+/** How long a client without keys waits for an answer before it tries anew, in ms. */
+const tryMs = 1000;
 
 /** How often it is asked which workflows are open, in ms. */
 const countEveryMs = 200;
@@ -61,7 +64,7 @@ export class Load {
   }
 
   async #submitSome(): Promise<void> {
-    const { client, ledger, work, total = Infinity, perSecond, open, name } = this.#options;
+    const { ledger, work, total = Infinity, perSecond, open } = this.#options;
     while (!this.#stopping.signal.aborted && this.#submitted < total) {
       const seconds = (performance.now() - this.#startedAt) / 1000;
       if (this.#open >= open || this.#submitted >= seconds * perSecond) {
@@ -71,9 +74,19 @@ export class Load {
       const number = ++this.#submitted;
       this.#open++;
       const { request, tasks, effectsOf } = work(number);
-      const idempotencyKey = `${name}-${number}`;
-      const { id } = await client.submit(request, { idempotencyKey });
+      const idempotencyKey = `chaos-${number}`;
+      const id = await this.#submit(request, idempotencyKey);
       await ledger.record({ id, idempotencyKey, at: Date.now(), tasks, effects: effectsOf(id) });
+    }
+  }
+
+  async #submit(request: Work["request"], idempotencyKey: string): Promise<string> {
+    const { client, isKeyless = false } = this.#options;
+    if (!isKeyless) return (await client.submit(request, { idempotencyKey })).id;
+    for (let attempt = 1; ; attempt++) {
+      const options = { idempotencyKey: `${idempotencyKey}-${attempt}`, signal: AbortSignal.timeout(tryMs) };
+      const answer = await client.submit(request, options).catch(() => undefined);
+      if (answer) return answer.id;
     }
   }
 

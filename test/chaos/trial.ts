@@ -16,6 +16,7 @@ export interface TrialOptions extends Omit<FleetOptions, "dir"> {
   open?: number;
   /** Longest that the step of a task lasts after its effect, in ms. */
   stepMs?: number;
+  isKeyless?: boolean;
 }
 
 /** What was seen in a trial. */
@@ -38,7 +39,7 @@ export async function trial(
   options: TrialOptions,
   disturb: (fleet: Fleet, ledger: Ledger) => Promise<readonly Hit[]>,
 ): Promise<Verdict> {
-  const { total, perSecond = 60, open = 100, stepMs = 200, ...rest } = options;
+  const { total, perSecond = 60, open = 100, stepMs = 200, isKeyless = false, ...rest } = options;
   const ledger = await Ledger.open(join(dir, "ledger.jsonl"));
   const fleet = await Fleet.start({ ...rest, dir });
   const pace = random.fork();
@@ -49,7 +50,7 @@ export async function trial(
     ...(total === undefined ? {} : { total }),
     perSecond,
     open,
-    name: "chaos",
+    isKeyless,
   });
   const telling = setInterval(() => say(`${ledger.count} acknowledged`), sayEveryMs);
   try {

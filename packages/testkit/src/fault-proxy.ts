@@ -13,7 +13,8 @@ export type Fault =
   | { kind: "cut" }
   | { kind: "silent" }
   | { kind: "delay"; ms: number }
-  | { kind: "dropReplies" };
+  | { kind: "dropReplies" }
+  | { kind: "abandon" };
 
 /** A TCP proxy on 127.0.0.1 between a client and a server under test. */
 export interface FaultProxy {
@@ -28,12 +29,19 @@ export interface FaultProxy {
 export async function faultProxy(targetPort: number): Promise<FaultProxy> {
   let fault: Fault = { kind: "pass" };
   const sockets = new Set<Socket>();
-  const track = (socket: Socket, other: () => Socket) => {
-    sockets.add(socket.setNoDelay(true));
-    socket.on("error", () => {});
-    socket.on("close", () => {
-      sockets.delete(socket);
-      other().destroy();
+  const upstreams = new Map<Socket, Socket>();
+  const join = (client: Socket, upstream: Socket) => {
+    upstreams.set(client, upstream);
+    for (const socket of [client, upstream]) sockets.add(socket.setNoDelay(true).on("error", () => {}));
+    client.on("close", () => {
+      sockets.delete(client);
+      upstreams.delete(client);
+      upstream.destroy();
+    });
+    upstream.on("close", () => {
+      sockets.delete(upstream);
+      // A client that was abandoned is not told.
+      if (upstreams.has(client)) client.destroy();
     });
   };
 
@@ -43,8 +51,7 @@ export async function faultProxy(targetPort: number): Promise<FaultProxy> {
       return;
     }
     const upstream = connect(targetPort, "127.0.0.1");
-    track(client, () => upstream);
-    track(upstream, () => client);
+    join(client, upstream);
     void pump(client, upstream, () => fault, "request");
     void pump(upstream, client, () => fault, "reply");
   }).listen(0, "127.0.0.1");
@@ -58,6 +65,11 @@ export async function faultProxy(targetPort: number): Promise<FaultProxy> {
     set(next) {
       fault = next;
       if (fault.kind === "cut") for (const socket of sockets) socket.resetAndDestroy();
+      if (fault.kind === "abandon") {
+        const abandoned = [...upstreams.values()];
+        upstreams.clear();
+        for (const upstream of abandoned) upstream.destroy();
+      }
     },
     async stop() {
       for (const socket of sockets) socket.destroy();
@@ -75,7 +87,7 @@ async function pump(from: Socket, to: Socket, fault: () => Fault, direction: "re
       if (now.kind === "delay") await sleep(now.ms);
       const { kind } = fault();
       const isSwallowed = kind === "silent" || (kind === "dropReplies" && direction === "reply");
-      if (!isSwallowed) to.write(piece);
+      if (!isSwallowed && !to.destroyed) to.write(piece);
     }
   } catch {
     // A reset connection; its close ends the other side.

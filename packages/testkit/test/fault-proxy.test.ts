@@ -68,6 +68,23 @@ test("silent swallows both directions and keeps the connection, which works agai
   expect(socket.destroyed).toBe(false);
 });
 
+test("abandon leaves the client with a connection that nobody answers, and lets new ones pass", async () => {
+  const { socket, seen } = client();
+  socket.write("1");
+  await until(() => seen.text === "1");
+  proxy.set({ kind: "abandon" });
+  socket.write("2");
+  const late = client();
+  late.socket.write("3");
+  await until(() => late.seen.text === "3");
+  expect([heard, seen.text, seen.error, socket.destroyed]).toEqual(["13", "1", "", false]);
+  const closed = once(late.socket, "close");
+  await proxy.stop();
+  await closed;
+  await until(() => socket.closed);
+  proxy = await faultProxy(1);
+});
+
 test("dropReplies lets the request happen and nobody hear of it", async () => {
   proxy.set({ kind: "dropReplies" });
   const { socket, seen } = client();

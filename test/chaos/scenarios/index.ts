@@ -1,6 +1,7 @@
 import type { Scenario } from "../scenario.ts";
 import { kills } from "./kills.ts";
+import { proxy } from "./proxy.ts";
 import { zombies } from "./zombies.ts";
 
 /** Every way to break the fleet. */
-export const scenarios: readonly Scenario[] = [kills, zombies];
+export const scenarios: readonly Scenario[] = [kills, zombies, proxy];
