@@ -1,7 +1,8 @@
 import type { Scenario } from "../scenario.ts";
 import { kills } from "./kills.ts";
+import { power } from "./power.ts";
 import { proxy } from "./proxy.ts";
 import { zombies } from "./zombies.ts";
 
 /** Every way to break the fleet. */
-export const scenarios: readonly Scenario[] = [kills, zombies, proxy];
+export const scenarios: readonly Scenario[] = [kills, zombies, proxy, power];
