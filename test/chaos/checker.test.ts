@@ -72,7 +72,13 @@ describe("the checker", () => {
   });
 
   test("a task that started before the one that it needs had completed is out of order", () => {
-    const events = log("task.started b", "task.started a", "task.completed a", "task.completed b", "workflow.completed");
+    const events = log(
+      "task.started b",
+      "task.started a",
+      "task.completed a",
+      "task.completed b",
+      "workflow.completed",
+    );
     expect(harms(evidence({ events }))).toEqual(["out of order"]);
   });
 

@@ -39,12 +39,7 @@ export class Fleet {
   readonly apiKey: string;
   readonly effectsFile: string;
 
-  private constructor(made: {
-    members: readonly Member[];
-    url: string;
-    apiKey: string;
-    effectsFile: string;
-  }) {
+  private constructor(made: { members: readonly Member[]; url: string; apiKey: string; effectsFile: string }) {
     this.members = made.members;
     this.url = made.url;
     this.apiKey = made.apiKey;

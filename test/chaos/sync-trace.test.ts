@@ -42,7 +42,11 @@ describe("what is on the disk", () => {
   });
 
   test("a write that was interleaved counts when it has ended", () => {
-    const trace = [`1 write(${file}, ""..., 50 <unfinished ...>`, "1 <... write resumed>) = 50", `1 fdatasync(${file}) = 0`];
+    const trace = [
+      `1 write(${file}, ""..., 50 <unfinished ...>`,
+      "1 <... write resumed>) = 50",
+      `1 fdatasync(${file}) = 0`,
+    ];
     expect(readSyncTrace(trace.join("\n"))).toEqual({ writtenBytes: 50, syncedBytes: 50 });
   });
 });

@@ -6,7 +6,8 @@ export interface SyncTrace {
   syncedBytes: number;
 }
 
-const line = /^(?<thread>\d+) +(?:(?<call>write|fdatasync|fsync)\(.*?|<\.\.\. (?<resumed>write|fdatasync|fsync) resumed>.*?)(?:(?<unfinished><unfinished \.\.\.>)|\) += (?<result>-?\d+).*)$/;
+const line =
+  /^(?<thread>\d+) +(?:(?<call>write|fdatasync|fsync)\(.*?|<\.\.\. (?<resumed>write|fdatasync|fsync) resumed>.*?)(?:(?<unfinished><unfinished \.\.\.>)|\) += (?<result>-?\d+).*)$/;
 
 /**
  * Reads what `strace -f -e trace=write,fdatasync,fsync -P <file>` wrote. A sync covers what was written when it began:

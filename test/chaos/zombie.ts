@@ -57,11 +57,23 @@ export class Zombie {
       renew: () => this.#scripts.item("renew", this.#tag, writer, [leaseMs]),
       step: () => this.#scripts.item("step", this.#tag, [...writer, "result", "zombie", '{"key":"zombie"}']),
       progress: () =>
-        this.#scripts.item("step", this.#tag, [...writer, "progress", "", event("task.progressed", { message: "late" })]),
+        this.#scripts.item("step", this.#tag, [
+          ...writer,
+          "progress",
+          "",
+          event("task.progressed", { message: "late" }),
+        ]),
       completed: () => this.#scripts.item("record", this.#tag, [...writer, "completed", "", 0, output]),
-      failed: () => this.#scripts.item("record", this.#tag, [...writer, "failed", "", 0, event("task.failed", { error })]),
+      failed: () =>
+        this.#scripts.item("record", this.#tag, [...writer, "failed", "", 0, event("task.failed", { error })]),
       released: () =>
-        this.#scripts.item("record", this.#tag, [...writer, "released", "", 0, event("task.released", { reason: "late" })]),
+        this.#scripts.item("record", this.#tag, [
+          ...writer,
+          "released",
+          "",
+          0,
+          event("task.released", { reason: "late" }),
+        ]),
     };
     const taken: string[] = [];
     for (const [kind, write] of Object.entries(writes)) if (!refusals.has(await write())) taken.push(kind);
@@ -73,7 +85,12 @@ export class Zombie {
     const { workflowId, taskId } = this.target;
     const key = `${this.#tag}:wf:${workflowId}`;
     const seq = await this.#connection.hincrby(`${key}:index`, "tip", 1);
-    const event = { type: "task.completed", taskId, attempt: 1, data: { outputBytes: 8, output: { output: "zombie" } } };
+    const event = {
+      type: "task.completed",
+      taskId,
+      attempt: 1,
+      data: { outputBytes: 8, output: { output: "zombie" } },
+    };
     await this.#connection.xadd(`${key}:log`, `${seq}-0`, "at", Date.now(), "event", JSON.stringify(event));
   }
 }

@@ -101,7 +101,7 @@ export class Reconciler {
     await Promise.all(
       Array.from(shardNames, async (shard) => {
         const tag = shardTag(shard);
-        const args = [looksPerShard, token, takeMs, leaseMs, calmGapMs];
+        const args = [looksPerShard, token, takeMs, leaseMs, calmGapMs, this.#deps.retentionMs];
         // See the header of lua/take.lua for the shape.
         const [now, late, nextDue, ...entries] = (await this.#deps.scripts.call("take", tag, args)) as [
           number,

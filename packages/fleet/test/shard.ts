@@ -96,7 +96,7 @@ interface ForkSubmission {
 }
 
 const tenant = "acme";
-const hourMs = 3_600_000;
+export const hourMs = 3_600_000;
 let shardsMade = 0;
 
 /** The spec of a task as `commit` stores it; see lua/claim.lua. */
@@ -154,13 +154,16 @@ export class Shard {
     return entries.map((entry) => (entry === null ? undefined : takenEntry(entry)));
   }
 
-  async take({ most = 64, token = "look", takeMs = 5000, leaseMs = 6000, gapMs = hourMs } = {}): Promise<TakeAnswer> {
-    const [now, lateMs, next, ...entries] = (await this.call("take", [most, token, takeMs, leaseMs, gapMs])) as [
-      number,
-      number,
-      number,
-      ...Reply[],
-    ];
+  async take({
+    most = 64,
+    token = "look",
+    takeMs = 5000,
+    leaseMs = 6000,
+    gapMs = hourMs,
+    retentionMs = 0,
+  } = {}): Promise<TakeAnswer> {
+    const args = [most, token, takeMs, leaseMs, gapMs, retentionMs];
+    const [now, lateMs, next, ...entries] = (await this.call("take", args)) as [number, number, number, ...Reply[]];
     return { now, lateMs, next, entries: entries.map(takenEntry) };
   }
 

@@ -21,8 +21,7 @@ export const kills: Scenario = {
       dir: join(dir, "redis"),
       port: 0,
       appendonly: true,
-      // With `everysec` a write is put off while a sync is under way, and the reply is not: SIGKILL of Redis lost an
-      // acknowledged workflow in the first half minute on a busy disk.
+      // Durability as `standard` has it.
       appendfsync: "always",
     });
     const total = count ?? Math.ceil(forMs / 60);

@@ -25,7 +25,12 @@ export const proxy: Scenario = {
     try {
       const verdict = await trial(
         run,
-        { redis: { REDIS_URL: between.url }, shape: { supervisors: 2, agents: 2 }, perSecond: 20, isKeyless: isControl },
+        {
+          redis: { REDIS_URL: between.url },
+          shape: { supervisors: 2, agents: 2 },
+          perSecond: 20,
+          isKeyless: isControl,
+        },
         () =>
           drive({
             random,

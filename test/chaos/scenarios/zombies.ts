@@ -44,7 +44,12 @@ export const zombies: Scenario = {
       const findings = check(await collectEvidence(fleet.client, ledger.path, fleet.effectsFile));
       const refused = taken.filter((kinds) => kinds.length === 0).length;
       return {
-        figures: { zombies: made.length, refused: run.isControl ? 0 : refused, "writes each": 6, found: findings.length },
+        figures: {
+          zombies: made.length,
+          refused: run.isControl ? 0 : refused,
+          "writes each": 6,
+          found: findings.length,
+        },
         harm: [
           ...taken.flatMap((kinds, index) => kinds.map((kind) => `taken: ${kind} of zombie ${index + 1}`)),
           ...inWords(findings),

@@ -1,11 +1,12 @@
 -- Takes the workflows that are due, for one look each, and reads what is new in them.
 -- ARGV: most workflows, token, time until somebody else may take them in ms, lease in ms, longest gap between takes
---   that counts as calm in ms.
+--   that counts as calm in ms, retention of ended workflows in ms.
 -- Answer: {now, how late the oldest due was in ms, time of the next due or -1, entry...}; an entry is {id, revision, repeated (0 | 1), lines from the last
 --   one that an earlier look saw (that one included), expired claims as task, epoch, task, epoch...}, or
 --   {id, -1} for one whose retention is over.
 
 local most, token, takeMs, leaseMs, gapMs = nextNumber(), nextArg(), nextNumber(), nextNumber(), nextNumber()
+local retentionMs = nextNumber()
 
 -- Leases are judged only after one full lease of calm: while Redis was away nobody could renew.
 local last, calm = unpack(redis.call('HMGET', TICK, 'last', 'calm'))
@@ -35,8 +36,14 @@ local entries, dues = {}, {}
 for _, id in ipairs(redis.call('ZRANGEBYSCORE', DUE, '-inf', NOW, 'LIMIT', 0, most)) do
   local revision, seen, endedAt, before, unsure =
     unpack(redis.call('HMGET', indexKey(id), 'revision', 'seen', 'endedAt', 'token', 'unsure'))
+  local keptUntil = endedAt and tonumber(endedAt) + retentionMs or 0
   if not revision then
     redis.call('ZREM', DUE, id)
+  elseif keptUntil > NOW then
+    -- The look that ended it was cut off before it was settled: being due does not mean that its retention is over.
+    redis.call('HSET', indexKey(id), 'token', '')
+    dues[#dues + 1] = keptUntil
+    dues[#dues + 1] = id
   else
     redis.call('HSET', indexKey(id), 'token', token, 'quiet', 0, 'wave', 0)
     dues[#dues + 1] = NOW + takeMs

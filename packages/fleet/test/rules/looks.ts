@@ -1,6 +1,6 @@
 import { until } from "@flotilla/testkit";
 import { describe, expect, test } from "vitest";
-import { type Shard, specText } from "../shard.ts";
+import { hourMs, type Shard, specText } from "../shard.ts";
 
 /** The rules of `take` and `settle`, of leases, and of who is woken when. */
 export function lookRules(newShard: () => Shard): void {
@@ -69,6 +69,19 @@ export function lookRules(newShard: () => Shard): void {
     test("an ended workflow is taken to be forgotten", async () => {
       const shard = newShard();
       const id = await shard.ended();
+      expect((await shard.take()).entries).toMatchObject([{ id, revision: -1 }]);
+    });
+
+    test("one whose last look was cut off between its end and its settlement is kept for its retention", async () => {
+      const shard = newShard();
+      const id = await shard.ended();
+      await shard.setDue(id, 1);
+      const { entries, now } = await shard.take({ retentionMs: hourMs });
+      expect(entries).toEqual([]);
+      expect(await shard.due(id)).toBeGreaterThan(now + hourMs - 60_000);
+      expect(await shard.due(id)).toBeLessThanOrEqual(now + hourMs);
+      expect(await shard.forget(id)).toBe(0);
+      await shard.setDue(id, 1);
       expect((await shard.take()).entries).toMatchObject([{ id, revision: -1 }]);
     });
   });
