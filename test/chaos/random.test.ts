@@ -22,7 +22,7 @@ test("numbers stay within their bounds, and both bounds come up", () => {
     fc.property(seeds, (seed) => {
       const random = createRandom(seed);
       const numbers = new Set(Array.from({ length: 200 }, () => random.between(3, 5)));
-      expect([...numbers].toSorted()).toEqual([3, 4, 5]);
+      expect(numbers).toEqual(new Set([3, 4, 5]));
     }),
   );
 });

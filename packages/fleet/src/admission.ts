@@ -50,6 +50,8 @@ export class Admission {
       lockDuration: 10_000,
       stalledInterval: 5000,
       maxStalledCount: 1_000_000,
+      // The default of 15 s was most of how long the fleet needed to go on after an outage.
+      runRetryDelay: 1000,
     });
     this.#worker.on("error", (error) => options.logger.warn({ err: error }, "admission queue"));
   }

@@ -12,8 +12,11 @@ import { Scripts } from "./scripts.ts";
 const renewEveryMs = 2000;
 const repeatAfterMs = 250;
 
-/** BullMQ's own failure detector only has to bring back jobs that were fetched and never claimed. */
-const stallOptions = { lockDuration: 10_000, stalledInterval: 5000, maxStalledCount: 1_000_000 };
+/**
+ * BullMQ's own failure detector only has to bring back jobs that were fetched and never claimed. A fetch that failed is
+ * tried again after a second: the default of 15 s was most of how long the fleet needed to go on after an outage.
+ */
+const stallOptions = { lockDuration: 10_000, stalledInterval: 5000, maxStalledCount: 1_000_000, runRetryDelay: 1000 };
 
 export interface AgentWorkerOptions {
   redis: RedisSettings;

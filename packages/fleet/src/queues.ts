@@ -57,9 +57,9 @@ export class Queues {
   async dispatch(items: readonly { workflowId: string; dispatch: Dispatch }[]): Promise<void> {
     await Promise.all(
       items.map(({ workflowId, dispatch }) => {
-        const { taskId, agent, attempt, dispatch: number, priority } = dispatch;
-        const data: TaskJob = { workflowId, taskId, attempt, dispatch: number };
-        return this.open(agentQueue(agent)).add("task", data, options(jobId(workflowId, dispatch), priority, 1000));
+        const queue = this.open(agentQueue(dispatch.agent));
+        const jobOptions = options(jobId(workflowId, dispatch), dispatch.priority, 1000);
+        return queue.add("task", taskJob(workflowId, dispatch), jobOptions);
       }),
     );
   }
@@ -74,14 +74,37 @@ export class Queues {
     );
   }
 
-  /** Of these dispatches, the tasks whose job is not in its queue any more, or has failed there. */
+  /**
+   * Of these dispatches, the tasks that no worker will find: their job is not in its queue any more, has failed there, or
+   * is not what was put there. What is left of such a job is removed.
+   */
   async missing(workflowId: string, dispatches: readonly Dispatch[]): Promise<string[]> {
-    const states = await Promise.all(
-      dispatches.map((dispatch) => this.open(agentQueue(dispatch.agent)).getJobState(jobId(workflowId, dispatch))),
+    const sound = await Promise.all(
+      dispatches.map((dispatch) => {
+        const data = JSON.stringify(taskJob(workflowId, dispatch));
+        return this.#isSound(this.open(agentQueue(dispatch.agent)), jobId(workflowId, dispatch), data);
+      }),
     );
-    return dispatches
-      .filter((_, index) => ["unknown", "failed", "completed"].includes(states[index] ?? "unknown"))
-      .map(({ taskId }) => taskId);
+    return dispatches.filter((_, index) => !sound[index]).map(({ taskId }) => taskId);
+  }
+
+  /** Whether a workflow waits in the admission queue. What is left of a job that does not is removed, so that it may be added. */
+  async isAdmissible(id: string): Promise<boolean> {
+    const data: AdmissionJob = { workflowId: id };
+    return this.#isSound(this.open(admissionQueue), id, JSON.stringify(data));
+  }
+
+  async #isSound(queue: Queue, id: string, data: string): Promise<boolean> {
+    const [state, [kept, opts]] = await Promise.all([
+      queue.getJobState(id),
+      // Rejects where the key holds something else than a job.
+      this.#connection.hmget(queue.toKey(id), "data", "opts").catch(ifWrongType),
+    ]);
+    if (state === "failed" || state === "completed") return false;
+    if (state !== "unknown" && kept === data && isJson(opts)) return true;
+    // Adding the same id again is a no-op while anything of it is there.
+    await queue.remove(id).catch(() => this.#connection.unlink(queue.toKey(id)));
+    return false;
   }
 
   /** How many jobs a queue holds. */
@@ -104,6 +127,23 @@ export class Queues {
 
   async close(): Promise<void> {
     await Promise.all([...this.#queues.values()].map((queue) => queue.close()));
+  }
+}
+
+function taskJob(workflowId: string, { taskId, attempt, dispatch }: Dispatch): TaskJob {
+  return { workflowId, taskId, attempt, dispatch };
+}
+
+function ifWrongType(error: unknown): null[] {
+  if (error instanceof Error && error.message.startsWith("WRONGTYPE")) return [null, null];
+  throw error;
+}
+
+function isJson(text: string | null | undefined): boolean {
+  try {
+    return typeof text === "string" && typeof JSON.parse(text) === "object";
+  } catch {
+    return false;
   }
 }
 

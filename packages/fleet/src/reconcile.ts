@@ -28,11 +28,15 @@ const takeMs = 5000;
 /** Takes further apart than this are no calm: leases are not judged until a full lease has passed without a gap. */
 const calmGapMs = 2000;
 
+/** Least time between two searches for the jobs of one workflow: looks that come for other reasons do not search. */
+const leastProbeMs = lookEveryMs / 2;
+
 /** Looks in one batch, of each shard. */
 const looksPerShard = 64;
 
 /** How long a look is put off after it threw: 5 s, doubling up to a minute. */
 const shortestPutOffMs = 5000;
+const longestPutOffMs = 60_000;
 
 /** Workflows whose folded state is kept between looks. */
 const cachedWorkflows = 5000;
@@ -193,7 +197,7 @@ export class Reconciler {
   async #fold(taken: Taken): Promise<Cached> {
     const cached = this.#cache.get(taken.id);
     const folded = advance(taken.id, cached, parseLines(taken.lines)) ?? (await this.#read(taken));
-    const held = { ...folded, probedAt: cached?.probedAt ?? taken.now };
+    const held = { ...folded, probedAt: cached?.probedAt ?? -Infinity };
     this.#cache.set(taken.id, held);
     return held;
   }
@@ -220,11 +224,22 @@ export class Reconciler {
     const agents = isJudgement ? await this.#deps.readAgents() : this.#deps.agents();
     const look = { now, isRepeated, expired, missing: [], agents, defaults: this.#deps.defaults };
     const decision = decide(held.state, look);
-    const isQuietTime = decision.events.length === 0 && decision.suspects.length > 0;
-    if (!isQuietTime || now - held.probedAt < lookEveryMs) return decision;
+    if (now - held.probedAt < leastProbeMs) return decision;
+    if (decision.admit) await this.#probeAdmission(taken, held);
+    if (decision.suspects.length === 0) return decision;
     this.#cache.set(taken.id, { ...held, probedAt: now });
     const missing = await this.#deps.queues.missing(taken.id, decision.suspects);
     return missing.length > 0 ? decide(held.state, { ...look, missing }) : decision;
+  }
+
+  /** Adding the admission job of a workflow again is a no-op while a broken one is there: that one is removed. */
+  async #probeAdmission({ id, now }: Taken, held: Cached): Promise<void> {
+    const isNew = now - held.state.createdAt < lookEveryMs;
+    if (isNew) return;
+    this.#cache.set(id, { ...held, probedAt: now });
+    if (await this.#deps.queues.isAdmissible(id)) return;
+    this.#deps.metrics.recoveryOperations.inc({ strategy: "repair" });
+    this.#deps.logger.warn({ workflowId: id }, "its admission job was missing or damaged, and is added again");
   }
 
   /** The place of the last line seen once the decision stands; undefined when it was refused. */
@@ -289,7 +304,12 @@ export class Reconciler {
     this.#cache.delete(id);
     this.#deps.metrics.lookFailures.inc();
     this.#deps.logger.error({ err: error, workflowId: id, times }, "a look failed");
-    return { nextLook: now + Math.min(shortestPutOffMs * 2 ** (times - 1), lookEveryMs), seen: 0, quiet: 0, waves: [] };
+    return {
+      nextLook: now + Math.min(shortestPutOffMs * 2 ** (times - 1), longestPutOffMs),
+      seen: 0,
+      quiet: 0,
+      waves: [],
+    };
   }
 
   #measure(events: readonly EventBody[], createdAt: number, at: number): void {

@@ -4,7 +4,8 @@ import type { AgentCatalog, Look } from "@flotilla/workflow";
 import { Admission } from "./admission.ts";
 import { connect, type Connection, disconnect, isConnected } from "./connection.ts";
 import { FleetMetrics } from "./fleet-metrics.ts";
-import { wakeChannel } from "./keys.ts";
+import { admissionQueue, agentQueue, wakeChannel } from "./keys.ts";
+import { mendQueues } from "./mend.ts";
 import { Queues } from "./queues.ts";
 import { Reconciler } from "./reconcile.ts";
 import { registeredAgents } from "./registry.ts";
@@ -16,6 +17,9 @@ const idleMs = 1000;
 
 /** How often agent types and the number of active workflows are read, in ms. */
 const refreshMs = 1000;
+
+/** How often the keys of the queues are looked at for damage, in ms. */
+const mendMs = 5000;
 
 export interface SupervisorOptions {
   redis: RedisSettings;
@@ -91,6 +95,7 @@ export class Supervisor implements Service {
       await this.#refresh(scripts);
       await admission.measure(() => fleetMetrics.sampleActive());
     });
+    this.#every(mendMs, () => mendQueues({ scripts, metrics, logger }, [admissionQueue, ...this.#queueNames()]));
     this.#every(5 * refreshMs, () => fleetMetrics.sampleQueues([...this.#catalog.keys()]));
     this.#loop = this.#run(reconciler, shards);
   }
@@ -144,6 +149,10 @@ export class Supervisor implements Service {
     if (at >= (this.#dueAt.get(shard) ?? Infinity)) return;
     this.#dueAt.set(shard, at);
     this.#wake();
+  }
+
+  #queueNames(): string[] {
+    return [...this.#catalog.keys()].map(agentQueue);
   }
 
   async #refresh(scripts: Scripts): Promise<AgentCatalog> {

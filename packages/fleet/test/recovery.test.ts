@@ -245,7 +245,7 @@ describeRealRedis("recovery", () => {
     await dieBeforeDispatch(fleet, id);
     await fleet.scripts.item("settle", tagOf(id), [id, await tokenOf(fleet, id), 1, 100, 0, 0]);
     await fleet.addSupervisor();
-    // Settled as if all had gone well: the job is looked for a minute later, and not now.
+    // Settled as if all had gone well: the job is looked for at the next look, and not now.
     await until(async () => Number(await fleet.connection.zscore(`${tagOf(id)}:due`, id)) > Date.now() + 10_000);
     expect(await jobsOf(fleet, "worker")).toBe(0);
   });

@@ -9,8 +9,11 @@ import { retryDelayMs } from "./retry.ts";
 import { fatalFailure, isOutstanding, isReady, isSettled, type TaskState, type WorkflowState } from "./state.ts";
 import { z } from "zod";
 
-/** The longest that an open workflow goes without somebody looking at it. */
-export const lookEveryMs = 60_000;
+/**
+ * The longest that an open workflow goes without somebody looking at it, in ms. A job that waits in its queue is looked
+ * for as often: one that was lost is dispatched anew within a minute, the looks on a busy machine included.
+ */
+export const lookEveryMs = 25_000;
 
 /** A workflow that nobody has admitted gets its admission job again this often. */
 const admitEveryMs = 5000;
@@ -266,9 +269,10 @@ class Decider {
   /** Repeats a dispatch that may be lost, and names a job that has waited long enough to be looked for. */
   #watch(task: TaskState, since: number, isRepeated: boolean): void {
     const { id: taskId, agent, attempt, dispatch, priority } = task;
+    const isOverdue = since + lookEveryMs <= this.#look.now;
     if (isRepeated) this.#dispatches.push({ taskId, agent, attempt, dispatch, priority });
-    else if (since + lookEveryMs <= this.#look.now) this.#suspects.push({ taskId, agent, attempt, dispatch, priority });
-    else this.#nextLook = Math.min(this.#nextLook, since + lookEveryMs);
+    else if (isOverdue) this.#suspects.push({ taskId, agent, attempt, dispatch, priority });
+    this.#nextLook = Math.min(this.#nextLook, (isOverdue ? this.#look.now : since) + lookEveryMs);
   }
 
   #dispatch(tasks: readonly TaskState[]): void {

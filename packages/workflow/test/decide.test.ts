@@ -108,7 +108,7 @@ describe("scheduling", () => {
     });
   });
 
-  test("a job is looked for when it has waited for a minute, and dispatched anew when it is gone", () => {
+  test("a job is looked for when it has waited for a while, and dispatched anew when it is gone", () => {
     const state = running(parallel([task("a")]), [lines.scheduled("a")]);
     expect(decide(state, { ...look, now: begin + 1000 })).toMatchObject({
       suspects: [],

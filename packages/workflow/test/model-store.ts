@@ -36,7 +36,7 @@ export type Defect =
   /** A look that is settled forgets facts that came while it went on. */
   | "settle-forgets-facts";
 
-/** Why somebody looks: `safety` is the look that nothing asked for, 60 s after the last. */
+/** Why somebody looks: `safety` is the look that nothing asked for, `lookEveryMs` after the last. */
 export type LookCause = "admission" | "fact" | "again" | "lease" | "takeover" | "timer" | "safety";
 
 interface Claim {

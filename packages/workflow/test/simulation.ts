@@ -212,7 +212,7 @@ class Simulation {
       }
       yield true;
       const state = this.#advanceState(cached?.state, taken.lines);
-      cached = { state, probedAt: cached?.probedAt ?? taken.now };
+      cached = { state, probedAt: cached?.probedAt ?? -Infinity };
       const look: Look = {
         now: taken.now,
         isRepeated: taken.isRepeated,
@@ -222,7 +222,7 @@ class Simulation {
         defaults,
       };
       let decision = this.#decide(state, look);
-      if (decision.events.length === 0 && decision.suspects.length > 0 && taken.now - cached.probedAt >= lookEveryMs) {
+      if (decision.suspects.length > 0 && taken.now - cached.probedAt >= lookEveryMs / 2) {
         cached = { state, probedAt: taken.now };
         const missing = this.#queue.missing(decision.suspects);
         yield true;
