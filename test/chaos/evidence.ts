@@ -57,7 +57,7 @@ async function listAll(client: Client): Promise<string[]> {
 }
 
 /** Every line of an effect log; none where nothing has had an effect yet. */
-export async function readEffects(file: string): Promise<Effect[]> {
+async function readEffects(file: string): Promise<Effect[]> {
   const text = await readFile(file, "utf8").catch(() => "");
   return text
     .split("\n")
