@@ -1,6 +1,6 @@
 import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
-import { mkdir, open, readFile } from "node:fs/promises";
+import { mkdir, open, readFile, writeFile } from "node:fs/promises";
 import { constants } from "node:os";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
@@ -22,6 +22,8 @@ export interface SpawnOptions {
   appendfsync: "always" | "everysec" | "no";
   /** More options of redis-server, as on its command line; the in-memory one ignores them. */
   extraArgs?: string[];
+  /** Makes it a sentinel: the lines of its configuration, kept in `dir`, where it writes what it finds out. */
+  sentinel?: readonly string[];
 }
 
 /** How a Redis ended: by itself with a code, or by a signal. */
@@ -59,6 +61,7 @@ const portTries = 5;
 export async function spawnRedis(choice: LocalRedis, options: SpawnOptions): Promise<RunningRedis> {
   await mkdir(options.dir, { recursive: true });
   await untilPredecessorEnds(options.dir);
+  if (options.sentinel) await writeFile(sentinelPath(options.dir), `${options.sentinel.join("\n")}\n`);
   // Asked first: whoever has it may answer our ping before our own server has found out.
   if (options.port !== 0 && !(await isFreePort(options.port))) throw new Error(`port ${options.port} is taken`);
   for (let tries = 1; ; tries++) {
@@ -125,7 +128,8 @@ function commandLine(choice: LocalRedis, options: SpawnOptions): string[] {
     "maxmemory-policy": "noeviction",
   };
   const args = Object.entries(settings).flatMap(([name, value]) => [`--${name}`, value]);
-  return [...serverCommand(choice), ...args, ...(options.extraArgs ?? [])];
+  const role = options.sentinel ? [sentinelPath(options.dir), "--sentinel"] : [];
+  return [...serverCommand(choice), ...role, ...args, ...(options.extraArgs ?? [])];
 }
 
 async function readPid(stdout: Readable): Promise<number> {
@@ -158,6 +162,10 @@ function signalOf(number: number): NodeJS.Signals | null {
   const entry = Object.entries(constants.signals).find(([, value]) => value === number);
   // The keys of that table are the names of signals; Object.entries forgets it.
   return (entry?.[0] as NodeJS.Signals | undefined) ?? null;
+}
+
+function sentinelPath(dir: string): string {
+  return join(dir, "sentinel.conf");
 }
 
 function logPath(dir: string): string {

@@ -5,13 +5,15 @@ import { setTimeout as sleep } from "node:timers/promises";
 /**
  * What the proxy does to bytes:
  * `pass` nothing · `cut` resets every connection, old and new · `silent` keeps connections open, accepts new
- * ones, and swallows both directions · `delay` holds both directions back by `ms`, in order · `dropReplies` lets
+ * ones, and swallows both directions · `hold` keeps what comes until
+ * another fault is set and brings it then, as a network does that loses packets · `delay` holds both directions back by `ms`, in order · `dropReplies` lets
  * requests through and swallows the answers, so that what was asked happens and nobody hears of it.
  */
 export type Fault =
   | { kind: "pass" }
   | { kind: "cut" }
   | { kind: "silent" }
+  | { kind: "hold" }
   | { kind: "delay"; ms: number }
   | { kind: "dropReplies" }
   | { kind: "abandon" };
@@ -28,6 +30,7 @@ export interface FaultProxy {
 /** Starts a proxy to a port of 127.0.0.1, in mode `pass`. */
 export async function faultProxy(targetPort: number): Promise<FaultProxy> {
   let fault: Fault = { kind: "pass" };
+  let changed = Promise.withResolvers<void>();
   const sockets = new Set<Socket>();
   const upstreams = new Map<Socket, Socket>();
   const join = (client: Socket, upstream: Socket) => {
@@ -52,8 +55,9 @@ export async function faultProxy(targetPort: number): Promise<FaultProxy> {
     }
     const upstream = connect(targetPort, "127.0.0.1");
     join(client, upstream);
-    void pump(client, upstream, () => fault, "request");
-    void pump(upstream, client, () => fault, "reply");
+    const state = { fault: () => fault, changed: () => changed.promise };
+    void pump(client, upstream, state, "request");
+    void pump(upstream, client, state, "reply");
   }).listen(0, "127.0.0.1");
   await once(server, "listening");
   const address = server.address();
@@ -64,6 +68,8 @@ export async function faultProxy(targetPort: number): Promise<FaultProxy> {
     url: `redis://127.0.0.1:${address.port}`,
     set(next) {
       fault = next;
+      changed.resolve();
+      changed = Promise.withResolvers();
       if (fault.kind === "cut") for (const socket of sockets) socket.resetAndDestroy();
       if (fault.kind === "abandon") {
         const abandoned = [...upstreams.values()];
@@ -79,12 +85,24 @@ export async function faultProxy(targetPort: number): Promise<FaultProxy> {
   };
 }
 
+interface ProxyState {
+  fault(): Fault;
+  /** Resolves when another fault is set. */
+  changed(): Promise<void>;
+}
+
 /** Carries one direction. The fault is asked again for each piece, after its delay too. */
-async function pump(from: Socket, to: Socket, fault: () => Fault, direction: "request" | "reply"): Promise<void> {
+async function pump(
+  from: Socket,
+  to: Socket,
+  { fault, changed }: ProxyState,
+  direction: "request" | "reply",
+): Promise<void> {
   try {
     for await (const piece of from) {
       const now = fault();
       if (now.kind === "delay") await sleep(now.ms);
+      while (fault().kind === "hold") await changed();
       const { kind } = fault();
       const isSwallowed = kind === "silent" || (kind === "dropReplies" && direction === "reply");
       if (!isSwallowed && !to.destroyed) to.write(piece);

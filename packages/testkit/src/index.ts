@@ -3,4 +3,5 @@ export * from "./fault-proxy.ts";
 export * from "./processes.ts";
 export * from "./redis.ts";
 export * from "./scripted-model.ts";
+export * from "./sentinels.ts";
 export * from "./until.ts";

@@ -35,7 +35,9 @@ export interface TestRedis {
 }
 
 /** What a test may want otherwise: by default the append-only file is on, synced every second. */
-export type TestRedisOptions = Partial<Pick<SpawnOptions, "port" | "appendonly" | "appendfsync" | "extraArgs">>;
+export type TestRedisOptions = Partial<
+  Pick<SpawnOptions, "port" | "appendonly" | "appendfsync" | "extraArgs" | "sentinel">
+>;
 
 /** Starts a real redis-server on a free port, with its data in a directory of its own. */
 export async function startRedis(options: TestRedisOptions = {}): Promise<TestRedis> {
