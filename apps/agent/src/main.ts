@@ -1,6 +1,6 @@
 import { hostname } from "node:os";
 import { createExecutor, createModel, describeAgent } from "@flotilla/agents";
-import { AgentWorker, WorkerRegistration } from "@flotilla/fleet";
+import { AgentWorker, RedisCheck, WorkerRegistration } from "@flotilla/fleet";
 import {
   createFileBlobs,
   createLogger,
@@ -16,6 +16,7 @@ const logger = createLogger({ role: "agent", level: config.LOG_LEVEL });
 const metrics = createMetrics();
 const blobs = createFileBlobs(config.FLOTILLA_DATA_DIR);
 const redis = redisSettings(config);
+const redisCheck = new RedisCheck(redis, logger);
 const agent = await findAgent(config);
 const workerId = `${hostname()}.${process.pid}`;
 
@@ -38,12 +39,15 @@ const health = new HealthService({
   host: config.HOST,
   port: config.METRICS_PORT,
   metrics,
-  checks: { health: {}, ready: { redis: () => registration.check() } },
+  checks: {
+    health: { progress: () => worker.check() },
+    ready: { redis: () => ({ ok: worker.isReachable }), registration: () => registration.check() },
+  },
 });
 
 await runProcess({
   role: "agent",
-  services: [health, worker, registration],
+  services: [redisCheck, health, worker, registration],
   logger,
   details: () => ({ agentType: agent.type, metricsUrl: health.metricsUrl }),
 });

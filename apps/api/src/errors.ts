@@ -1,5 +1,5 @@
 import type { Socket } from "node:net";
-import { StoreUnavailableError } from "@flotilla/workflow";
+import { StoreUnavailableError, UnknownOutcomeError } from "@flotilla/workflow";
 import type { FastifyReply, FastifyRequest } from "fastify";
 import { tenantOf } from "./authentication.ts";
 import { notFound, Problem, problemOnTheWire, sendProblem } from "./problem.ts";
@@ -7,6 +7,12 @@ import { notFound, Problem, problemOnTheWire, sendProblem } from "./problem.ts";
 /** Anything thrown while a request was handled, as the problem that the client is told; the cause stays inside. */
 function problemOf(error: unknown): Problem {
   if (error instanceof Problem) return error;
+  if (error instanceof UnknownOutcomeError) {
+    return new Problem("unknown-outcome", "it may have been done or not; ask again, with the same Idempotency-Key", {
+      headers: { "retry-after": "1" },
+      cause: error,
+    });
+  }
   if (error instanceof StoreUnavailableError) {
     return new Problem("store-unavailable", "try again; with the same Idempotency-Key if one was given", {
       headers: { "retry-after": "1" },

@@ -4,6 +4,7 @@ import {
   connect,
   disconnect,
   isConnected,
+  RedisCheck,
   RedisKeyStore,
   RedisStore,
 } from "@flotilla/fleet";
@@ -24,6 +25,7 @@ const logger = createLogger({ role: "api", level: config.LOG_LEVEL });
 const metrics = createMetrics();
 const blobs = createFileBlobs(config.FLOTILLA_DATA_DIR);
 const redis = redisSettings(config);
+const redisCheck = new RedisCheck(redis, logger);
 
 const store = new RedisStore({ redis, blobs, idempotencyMs: config.FLOTILLA_IDEMPOTENCY_MS, logger });
 const keyConnection = connect(redis, "failFast", logger);
@@ -50,7 +52,7 @@ const health = new HealthService({ host: config.HOST, port: config.METRICS_PORT,
 
 await runProcess({
   role: "api",
-  services: [health, store, keyService, http],
+  services: [redisCheck, health, store, keyService, http],
   logger,
   details: () => ({ url: http.url, metricsUrl: health.metricsUrl }),
 });

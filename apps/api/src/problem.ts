@@ -29,6 +29,7 @@ const kinds = {
   "headers-too-large": { status: 431, title: "the request headers are too large" },
   "internal-error": { status: 500, title: "something went wrong inside" },
   "store-unavailable": { status: 503, title: "the store is unavailable" },
+  "unknown-outcome": { status: 503, title: "nobody knows whether it was done" },
 } as const;
 
 /** What went wrong, in one word that programs compare. */

@@ -96,6 +96,32 @@ describe("with the store away", () => {
     expect([answer.statusCode, api.store.submitted.length]).toEqual([503, 1]);
   });
 
+  it("a write that nobody knows the end of is 503 unknown-outcome, and is found when it is said again with its key", async () => {
+    api = testApi();
+    const id = await submitted(api);
+    api.store.losesAnswers = true;
+    const headers = { ...as(keys.acme), "idempotency-key": "k" };
+    const submit = {
+      method: "POST",
+      url: "/v1/workflows",
+      headers,
+      payload: { input: "x", agent: "research" },
+    } as const;
+    const cancel = { method: "POST", url: `/v1/workflows/${id}/cancel`, headers: as(keys.acme) } as const;
+    for (const call of [submit, cancel]) {
+      const answer = await api.app.inject(call);
+      expect([answer.statusCode, answer.json(), answer.headers["retry-after"]]).toMatchObject([
+        503,
+        { code: "unknown-outcome" },
+        "1",
+      ]);
+      expect(answer.body).not.toMatch(/wf:|\{s|\bat /);
+    }
+    api.store.losesAnswers = false;
+    expect((await api.app.inject(submit)).statusCode).toBe(202);
+    expect(api.store.submitted).toHaveLength(2);
+  });
+
   it("the process is healthy and not ready", async () => {
     api = testApi();
     expect((await api.app.inject("/ready")).json()).toEqual({ ok: true, checks: { redis: { ok: true } } });

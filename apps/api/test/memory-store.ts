@@ -9,6 +9,7 @@ import {
   type ListQuery,
   type RetryOutcome,
   StoreUnavailableError,
+  UnknownOutcomeError,
   type SubmitOutcome,
   type TaskView,
   type WorkflowEvent,
@@ -31,6 +32,8 @@ interface Kept {
 export class MemoryStore implements WorkflowStore {
   /** Calls fail, as with Redis away. */
   isAway = false;
+  /** Writes are stored, and nobody hears of it. */
+  losesAnswers = false;
   /** Calls of `follow` that have not ended. */
   following = 0;
   readonly submitted: { tenant: string; request: WorkflowRequest }[] = [];
@@ -64,6 +67,7 @@ export class MemoryStore implements WorkflowStore {
       artifacts: [],
     });
     this.append(id, { type: "workflow.submitted", data: { tenant, request } });
+    if (this.losesAnswers) throw new UnknownOutcomeError({ cause: new Error("0 of 1 replicas of {s0a}:wf:secret") });
     return { kind: "stored", id, status: "queued" };
   }
 
@@ -127,6 +131,7 @@ export class MemoryStore implements WorkflowStore {
   }
 
   async cancel(tenant: string, id: string): Promise<WorkflowStatus | undefined> {
+    if (this.losesAnswers) throw new UnknownOutcomeError();
     return this.#find(tenant, id)?.view.status;
   }
 

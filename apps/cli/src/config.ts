@@ -32,5 +32,6 @@ export interface CliConfig extends Readonly<z.output<typeof cliEnvironment>> {
 export function readConfig(): CliConfig {
   const environment = process.env;
   const config = parseConfig(cliEnvironment, environment);
-  return { ...config, namesRedis: Boolean(environment.REDIS_URL || environment.REDIS_HOST), environment };
+  const namesRedis = Boolean(environment.REDIS_URL || environment.REDIS_HOST || environment.REDIS_SENTINELS);
+  return { ...config, namesRedis, environment };
 }

@@ -1,28 +1,30 @@
-import { Supervisor } from "@flotilla/fleet";
+import { RedisCheck, Supervisor } from "@flotilla/fleet";
 import { createLogger, createMetrics, HealthService, redisSettings, runProcess } from "@flotilla/runtime";
 import { config } from "./config.ts";
 
 const logger = createLogger({ role: "supervisor", level: config.LOG_LEVEL });
 const metrics = createMetrics();
+const redis = redisSettings(config);
+const redisCheck = new RedisCheck(redis, logger);
 const supervisor = new Supervisor({
-  redis: redisSettings(config),
+  redis,
   defaults: { attempts: config.MAX_RETRIES + 1, concurrency: config.MAX_CONCURRENT_AGENTS },
   maxActiveWorkflows: config.MAX_ACTIVE_WORKFLOWS,
   retentionMs: config.FLOTILLA_RETENTION_MS,
   metrics,
   logger,
 });
-const loopTurns = () => ({ ok: supervisor.idleForMs < 30_000, detail: `${Math.round(supervisor.idleForMs)} ms` });
+const looksAgo = () => ({ ok: supervisor.idleForMs < 5000, detail: `${Math.round(supervisor.idleForMs)} ms` });
 const health = new HealthService({
   host: config.HOST,
   port: config.METRICS_PORT,
   metrics,
-  checks: { health: {}, ready: { loopTurns } },
+  checks: { health: { progress: () => supervisor.check() }, ready: { looksAgo } },
 });
 
 await runProcess({
   role: "supervisor",
-  services: [health, supervisor],
+  services: [redisCheck, health, supervisor],
   logger,
   details: () => ({ metricsUrl: health.metricsUrl }),
 });

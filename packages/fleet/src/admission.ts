@@ -1,10 +1,9 @@
 import { setImmediate as immediate } from "node:timers/promises";
-import type { Logger } from "@flotilla/runtime";
+import type { CheckResult, Logger, RedisSettings } from "@flotilla/runtime";
 import { ShutdownError } from "@flotilla/workflow";
-import { type Job, Worker } from "bullmq";
-import { closeWorker } from "./close-worker.ts";
-import type { Connection } from "./connection.ts";
-import { admissionQueue, queuePrefix } from "./keys.ts";
+import type { Job } from "bullmq";
+import { JobReader } from "./job-reader.ts";
+import { admissionQueue } from "./keys.ts";
 import type { AdmissionJob } from "./queues.ts";
 
 /** Workflows that one supervisor has fetched and not started. */
@@ -19,7 +18,9 @@ interface Waiting {
 }
 
 export interface AdmissionOptions {
-  connection: Connection;
+  redis: RedisSettings;
+  /** Whether Redis can be reached. */
+  isReachable(): boolean;
   /** Workflows running at once, fleet-wide. */
   maxActive: number;
   /** Starts these workflows. */
@@ -33,7 +34,7 @@ export interface AdmissionOptions {
  */
 export class Admission {
   readonly #options: AdmissionOptions;
-  readonly #worker: Worker<AdmissionJob>;
+  readonly #reader: JobReader<AdmissionJob>;
   #active = 0;
   /** Let in so far, and those among them whose start is over: only these are in a count of the fleet for sure. */
   #letInSoFar = 0;
@@ -43,21 +44,18 @@ export class Admission {
 
   constructor(options: AdmissionOptions) {
     this.#options = options;
-    this.#worker = new Worker<AdmissionJob>(admissionQueue, (job: Job<AdmissionJob>) => this.#admit(job), {
-      connection: options.connection,
-      prefix: queuePrefix(admissionQueue),
+    this.#reader = new JobReader<AdmissionJob>({
+      redis: options.redis,
+      queue: admissionQueue,
       concurrency: fetchedAtOnce,
-      lockDuration: 10_000,
-      stalledInterval: 5000,
-      maxStalledCount: 1_000_000,
-      // The default of 15 s was most of how long the fleet needed to go on after an outage.
-      runRetryDelay: 1000,
+      process: (job) => this.#admit(job),
+      isReachable: options.isReachable,
+      logger: options.logger,
     });
-    this.#worker.on("error", (error) => options.logger.warn({ err: error }, "admission queue"));
   }
 
   async start(): Promise<void> {
-    await this.#worker.waitUntilReady();
+    await this.#reader.start();
   }
 
   /** What was fetched and not started goes back: the look at a workflow that nobody has started adds its job again. */
@@ -65,7 +63,12 @@ export class Admission {
     const waiting = this.#waiting;
     this.#waiting = [];
     for (const { reject } of waiting) reject(new ShutdownError());
-    await closeWorker(this.#worker);
+    await this.#reader.close();
+  }
+
+  /** Whether the queue is being read; not ok only where nothing but a restart helps. */
+  check(): CheckResult {
+    return this.#reader.check();
   }
 
   /**

@@ -1,22 +1,22 @@
 import { setTimeout as delay } from "node:timers/promises";
-import type { Logger, Metrics, RedisSettings, Service } from "@flotilla/runtime";
+import type { CheckResult, Logger, Metrics, RedisSettings, Service } from "@flotilla/runtime";
 import { type BlobStore, ClaimLostError, type Dispatch, type Executor, ShutdownError } from "@flotilla/workflow";
-import { type Job, Worker } from "bullmq";
+import { type Job, WaitingError } from "bullmq";
 import { type Claim, Claims, unresolved } from "./claims.ts";
-import { closeWorker } from "./close-worker.ts";
 import { connect, type Connection, disconnect, isConnected } from "./connection.ts";
-import { agentQueue, queuePrefix } from "./keys.ts";
+import { type DurableLink, openDurable } from "./durable-link.ts";
+import { JobReader } from "./job-reader.ts";
+import { agentQueue } from "./keys.ts";
+import { isOutage } from "./outage.ts";
 import { Queues, type TaskJob } from "./queues.ts";
 import { Scripts } from "./scripts.ts";
 
-const renewEveryMs = 2000;
+/** How often claims are renewed; a cancel reaches a running task with the answer, so within 2 s. */
+const renewEveryMs = 1500;
 const repeatAfterMs = 250;
 
-/**
- * BullMQ's own failure detector only has to bring back jobs that were fetched and never claimed. A fetch that failed is
- * tried again after a second: the default of 15 s was most of how long the fleet needed to go on after an outage.
- */
-const stallOptions = { lockDuration: 10_000, stalledInterval: 5000, maxStalledCount: 1_000_000, runRetryDelay: 1000 };
+/** How long tasks that were told to stop may take to hand themselves back. */
+const handBackMs = 2000;
 
 export interface AgentWorkerOptions {
   redis: RedisSettings;
@@ -47,10 +47,11 @@ export class AgentWorker implements Service {
   readonly #running = new Map<string, Running>();
   readonly #stopping = new AbortController();
   #connection: Connection | undefined;
-  #queueConnection: Connection | undefined;
+  #durable: DurableLink | undefined;
   #queues: Queues | undefined;
-  #worker: Worker<TaskJob> | undefined;
+  #reader: JobReader<TaskJob> | undefined;
   #renewal: NodeJS.Timeout | undefined;
+  #handBackBy = Infinity;
 
   constructor(options: AgentWorkerOptions) {
     this.#options = options;
@@ -59,48 +60,64 @@ export class AgentWorker implements Service {
   async start(): Promise<void> {
     const { redis, agentType, workerId, concurrency, blobs, metrics, logger } = this.#options;
     this.#connection = connect(redis, "patient", logger);
-    this.#queueConnection = connect(redis, "blocking", logger);
-    await isConnected(this.#connection);
+    this.#durable = openDurable(redis, "patient", logger);
+    await Promise.all([isConnected(this.#connection), this.#durable.isConnected()]);
     const claims = new Claims({
-      scripts: new Scripts(this.#connection),
+      scripts: new Scripts(this.#connection, this.#durable.writer),
       blobs,
       worker: workerId,
       onRefused: (script) => metrics.fencedWrites.inc({ script }),
     });
     this.#queues = new Queues(this.#connection);
-    const queue = agentQueue(agentType);
-    this.#worker = new Worker<TaskJob>(queue, (job: Job<TaskJob>) => this.#process(claims, job.data), {
-      connection: this.#queueConnection,
-      prefix: queuePrefix(queue),
+    this.#reader = new JobReader<TaskJob>({
+      redis,
+      queue: agentQueue(agentType),
       concurrency,
-      ...stallOptions,
+      process: (job, token) => this.#process(claims, job, token),
+      isReachable: () => this.isReachable,
+      logger,
     });
-    this.#worker.on("error", (error) => logger.warn({ err: error }, "queue"));
     this.#renewal = setInterval(() => void this.#renewAll(claims), renewEveryMs);
-    await this.#worker.waitUntilReady();
+    await this.#reader.start();
+  }
+
+  /** Whether Redis answers. */
+  get isReachable(): boolean {
+    return this.#connection?.status === "ready";
+  }
+
+  /** Whether jobs are being read; not ok only where nothing but a restart helps. */
+  check(): CheckResult {
+    return this.#reader?.check() ?? { ok: true };
   }
 
   async stop(): Promise<void> {
     const { drainMs = 3000, logger } = this.#options;
     if (this.#stopping.signal.aborted) return;
     this.#stopping.abort(new ShutdownError());
-    await this.#worker?.pause(true);
+    await this.#reader?.pause();
     const deadline = Date.now() + drainMs;
     while (this.#running.size > 0 && Date.now() < deadline) await delay(20);
     for (const { controller } of this.#running.values()) controller.abort(new ShutdownError());
-    const handedBack = Date.now() + drainMs;
-    while (this.#running.size > 0 && Date.now() < handedBack) await delay(20);
+    this.#handBackBy = Date.now() + handBackMs;
+    while (this.#running.size > 0 && Date.now() < this.#handBackBy) await delay(20);
     clearInterval(this.#renewal);
     if (this.#running.size > 0) logger.warn({ tasks: this.#running.size }, "tasks did not stop");
-    if (this.#worker) await closeWorker(this.#worker);
+    await this.#reader?.close();
     await this.#queues?.close();
-    for (const connection of [this.#connection, this.#queueConnection]) if (connection) disconnect(connection);
+    this.#durable?.close();
+    if (this.#connection) disconnect(this.#connection);
   }
 
-  async #process(claims: Claims, job: TaskJob): Promise<void> {
+  async #process(claims: Claims, job: Job<TaskJob>, token: string | undefined): Promise<void> {
     const { agentType, metrics, logger } = this.#options;
+    // Fetched as this process began to stop, or not claimed by then: another worker is to find it at once.
+    if (this.#stopping.signal.aborted) return putBack(job, token);
     const holder = claims.newHolder();
-    const claim = await this.#insist(() => claims.claim(job, holder));
+    const claim = await this.#insist(() => claims.claim(job.data, holder)).catch((error: unknown) => {
+      if (error instanceof ShutdownError) return putBack(job, token);
+      throw error;
+    });
     if (typeof claim === "string") {
       metrics.agentExecutions.inc({ agent_type: agentType, outcome: claim });
       return;
@@ -122,7 +139,7 @@ export class AgentWorker implements Service {
 
   /** Runs a claimed task to its record; answers how that went, as the metrics name it. */
   async #run(claims: Claims, claim: Claim, signal: AbortSignal): Promise<string> {
-    const { executor, logger } = this.#options;
+    const { executor } = this.#options;
     try {
       const task = await this.#insist(() => claims.task(claim)).catch(unresolved);
       const outcome = "kind" in task ? task : await executor(task, this.#journal(claims, claim), signal);
@@ -132,9 +149,7 @@ export class AgentWorker implements Service {
       return outcome.kind;
     } catch (error) {
       if (error instanceof ShutdownError) {
-        await claims
-          .release(claim, "shutdown")
-          .catch((cause: unknown) => logger.warn({ err: cause }, "not handed back"));
+        await this.#release(claims, claim);
         return "released";
       }
       if (error instanceof ClaimLostError) return error.reason;
@@ -148,6 +163,25 @@ export class AgentWorker implements Service {
     await this.#queues
       ?.dispatch(items)
       .catch((error: unknown) => this.#options.logger.warn({ err: error, workflowId }, "dispatch left to a look"));
+  }
+
+  /** Hands a task back, which spends nothing; where Redis is away for too long, its lease runs out instead. */
+  async #release(claims: Claims, claim: Claim): Promise<void> {
+    for (;;) {
+      try {
+        await claims.release(claim, "shutdown");
+        return;
+      } catch (error) {
+        if (!isOutage(error) || Date.now() + repeatAfterMs >= this.#handBackBy) {
+          this.#options.logger.warn(
+            { err: error, workflowId: claim.workflowId, taskId: claim.taskId },
+            "not handed back",
+          );
+          return;
+        }
+        await delay(repeatAfterMs);
+      }
+    }
   }
 
   #journal(claims: Claims, claim: Claim) {
@@ -182,11 +216,9 @@ export class AgentWorker implements Service {
   }
 }
 
-/** Whether Redis, and not the call, was at fault: the call may be repeated. */
-function isOutage(error: unknown): boolean {
-  if (!(error instanceof Error)) return false;
-  if (error.name === "MaxRetriesPerRequestError" || error.name === "AbortError") return true;
-  return /^(Command timed out|Connection is closed|Stream isn't writeable|LOADING|READONLY|CLUSTERDOWN|TRYAGAIN|MASTERDOWN|MISCONF|UNBLOCKED)|ECONN|ETIMEDOUT|EPIPE|Socket timeout/.test(
-    error.message,
-  );
+/** Puts a job back into its queue, and tells BullMQ by that error that there is nothing more to be done about it. */
+async function putBack(job: Job<TaskJob>, token: string | undefined): Promise<never> {
+  // One that cannot be put back comes back when its lock has run out.
+  await job.moveToWait(token).catch(() => undefined);
+  throw new WaitingError();
 }

@@ -2,7 +2,7 @@ import { setTimeout as delay } from "node:timers/promises";
 import type { Worker } from "bullmq";
 
 /** Long enough to finish what is under way, and well within the time that a process has to stop. */
-const closeWithinMs = 3000;
+const closeWithinMs = 2000;
 
 /**
  * Closes a BullMQ worker and waits for the jobs that it has, but not for long. One that is closed while it is

@@ -1,61 +1,124 @@
-import type { Logger, RedisSettings } from "@flotilla/runtime";
+import type { Logger, RedisSettings, SentinelSettings } from "@flotilla/runtime";
 import { Cluster, type ClusterOptions, Redis, type RedisOptions } from "ioredis";
+import { watchPeers } from "./heartbeat.ts";
 
 /** A connection to one Redis, or to a Redis Cluster. */
 export type Connection = Redis | Cluster;
 
 /**
  * How a connection behaves while Redis is away. `failFast`: a command rejects within 1 s and nothing is queued, for
- * whoever has a client waiting. `patient`: commands wait for Redis to return, and reject after 5 s without an answer,
- * for whoever tries again. `blocking`: for BullMQ workers, whose commands wait on purpose.
+ * whoever has a client waiting. `patient`: commands wait for a connection that is being made, and reject when it breaks
+ * or after 5 s without an answer, for whoever tries again. `blocking`: for BullMQ workers, whose commands wait on purpose.
  */
 export type Patience = "failFast" | "patient" | "blocking";
 
 const reconnectWithinMs = 1000;
 
+/** How long a peer may be silent before the connection is made anew, in ms; above what a command may take. */
+const silentMs: Record<Patience, number> = { failFast: 1500, patient: 3000, blocking: 3000 };
+
+/** The same for one that is blocked on purpose for 3 s; see `drainDelay` in job-reader.ts. */
+const blockedMs = 4500;
+
+/** Full back-off within a second: the default took 18 s after an outage of 20 s. */
+function retryDelayMs(times: number): number {
+  return Math.min(50 * 2 ** Math.min(times, 5), reconnectWithinMs) * (0.75 + Math.random() / 4);
+}
+
+/** A node that was a master and is a replica now goes on talking: the connection is made anew, to whoever is master. */
+function isDemoted(error: Error): boolean {
+  // Redis 6 says it at the end of a message about the script.
+  return /\bREADONLY\b|^UNBLOCKED/.test(error.message);
+}
+
 function optionsFor(patience: Patience): RedisOptions {
   const common: RedisOptions = {
-    connectTimeout: 5000,
+    // Packets that are lost while a connection is opened are sent again after 1 and 3 s: then it is better to begin anew.
+    connectTimeout: 3000,
     keepAlive: 5000,
+    // A silent peer does not answer the end of a connection either.
+    disconnectTimeout: 200,
     // Else ioredis waits a second where Redis is loading its data, however short that is.
     maxLoadingRetryTime: 100,
-    // The default back-off took 18 s after an outage of 20 s.
-    retryStrategy: (times) => Math.min(50 * 2 ** Math.min(times, 5), reconnectWithinMs) * (0.75 + Math.random() / 4),
+    retryStrategy: retryDelayMs,
   };
-  // A command whose answer was lost may have run: our scripts are repeated on purpose, never by the driver. It forgets
-  // such a command without a word, so that only a `commandTimeout` ends the wait for it.
-  const unrepeated = { ...common, autoResendUnfulfilledCommands: false };
+  // A command whose answer was lost may have run: our scripts are repeated on purpose, never by the driver. Without the
+  // 0 it would forget such a command without a word, and only the `commandTimeout` would end the wait for it.
+  const unrepeated: RedisOptions = {
+    ...common,
+    autoResendUnfulfilledCommands: false,
+    maxRetriesPerRequest: 0,
+    reconnectOnError: isDemoted,
+  };
   switch (patience) {
     case "failFast":
-      return { ...unrepeated, enableOfflineQueue: false, maxRetriesPerRequest: 1, commandTimeout: 1000 };
+      return { ...unrepeated, enableOfflineQueue: false, commandTimeout: 1000 };
     case "patient":
-      return { ...unrepeated, maxRetriesPerRequest: null, commandTimeout: 5000 };
+      return { ...unrepeated, commandTimeout: 5000 };
     case "blocking":
       // BullMQ awaits its own commands without a limit, so the driver has to send them again: without that, a worker
       // stood still for ever after Redis was restarted. What runs twice costs time and nothing else.
-      // A peer that stays connected and silent gives no error: only the time without an answer tells. It is above
-      // BullMQ's `drainDelay` of 5 s, for which its blocking read waits on purpose.
-      return { ...common, maxRetriesPerRequest: null, socketTimeout: 10_000 };
+      return { ...common, maxRetriesPerRequest: null, reconnectOnError: (error) => (isDemoted(error) ? 2 : false) };
   }
 }
 
+const unwatch = new WeakMap<Connection, () => void>();
+
 /** Opens a connection; it connects by itself, and again for as long as it takes. */
 export function connect(settings: RedisSettings, patience: Patience, logger: Logger): Connection {
-  const { host, port, username, password, database, tls, cluster } = settings;
-  const options: RedisOptions = {
-    ...optionsFor(patience),
-    ...(username === undefined ? {} : { username }),
-    ...(password === undefined ? {} : { password }),
-    ...(tls ? { tls } : {}),
-  };
-  const connection = cluster
-    ? new Cluster([{ host, port }], clusterOptions(options))
-    : new Redis({ ...options, host, port, db: database });
+  const connection = open(settings, optionsFor(patience));
   // ioredis says so at every attempt to reconnect; without a listener it would write to the console.
   connection.on("error", (error: Error) => logger.debug({ err: error }, "redis connection"));
   if (connection instanceof Cluster) connection.on("+node", writeTogether);
   else writeTogether(connection);
+  // The driver parks a connection for good where it could not even find out whom to connect to.
+  connection.on("end", () => {
+    if (!unwatch.has(connection)) return;
+    logger.warn({ patience }, "a redis connection was given up, and is opened again");
+    setTimeout(() => unwatch.has(connection) && void connection.connect().catch(() => undefined), reconnectWithinMs);
+  });
+  const watches = [watchPeers(connection, silentMs[patience])];
+  unwatch.set(connection, () => watches.forEach((end) => end()));
+  if (patience === "blocking") onDuplicate(connection, (copy) => watches.push(watchPeers(copy, blockedMs)));
   return connection;
+}
+
+/** BullMQ makes the connection that it blocks on itself; one that hangs in its greetings it would wait for for ever. */
+function onDuplicate(connection: Connection, watch: (copy: Connection) => void): void {
+  const duplicate = connection.duplicate.bind(connection) as (...args: unknown[]) => Connection;
+  const watched = (...args: unknown[]) => {
+    const copy = duplicate(...args);
+    watch(copy);
+    return copy;
+  };
+  Object.assign(connection, { duplicate: watched });
+}
+
+function open(settings: RedisSettings, patient: RedisOptions): Connection {
+  const { host, port, username, password, database, tls, cluster, sentinel } = settings;
+  const options: RedisOptions = {
+    ...patient,
+    ...(username === undefined ? {} : { username }),
+    ...(password === undefined ? {} : { password }),
+    ...(tls ? { tls } : {}),
+  };
+  if (cluster) return new Cluster([{ host, port }], clusterOptions(options));
+  if (sentinel) return new Redis({ ...options, db: database, ...sentinelOptions(sentinel, tls) });
+  return new Redis({ ...options, host, port, db: database });
+}
+
+function sentinelOptions({ nodes, master, password }: SentinelSettings, tls: RedisSettings["tls"]): RedisOptions {
+  return {
+    sentinels: nodes.map((node) => ({ ...node })),
+    name: master,
+    ...(password === undefined ? {} : { sentinelPassword: password }),
+    ...(tls ? { sentinelTLS: tls, enableTLSForSentinelMode: true } : {}),
+    sentinelRetryStrategy: retryDelayMs,
+    sentinelCommandTimeout: 1000,
+    // Sentinels say who is master now: a master that hangs and is deposed would be waited for otherwise.
+    failoverDetector: true,
+    sentinelReconnectStrategy: retryDelayMs,
+  };
 }
 
 /**
@@ -85,8 +148,8 @@ function clusterOptions(redisOptions: RedisOptions): ClusterOptions {
   return {
     redisOptions,
     enableOfflineQueue: redisOptions.enableOfflineQueue ?? true,
-    clusterRetryStrategy: (times) => Math.min(50 * 2 ** Math.min(times, 5), reconnectWithinMs),
-    slotsRefreshInterval: 5000,
+    clusterRetryStrategy: retryDelayMs,
+    slotsRefreshInterval: 2000,
   };
 }
 
@@ -117,5 +180,7 @@ export async function isConnected(connection: Connection, timeoutMs = 10_000): P
 
 /** Closes at once; what is under way rejects. */
 export function disconnect(connection: Connection): void {
+  unwatch.get(connection)?.();
+  unwatch.delete(connection);
   connection.disconnect();
 }

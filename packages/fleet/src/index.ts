@@ -2,6 +2,8 @@ export { AgentWorker, type AgentWorkerOptions } from "./agent-worker.ts";
 export { connect, type Connection, disconnect, isConnected, type Patience } from "./connection.ts";
 export { RedisKeyStore } from "./key-store.ts";
 export { admissionQueue, agentQueue, queuePrefix } from "./keys.ts";
+export { judgeRedis, RedisCheck, type RedisFinding } from "./redis-check.ts";
+export { askRedis, type RedisFacts } from "./redis-facts.ts";
 export { Queues } from "./queues.ts";
 export { WorkerRegistration } from "./worker-registration.ts";
 export { Scripts } from "./scripts.ts";

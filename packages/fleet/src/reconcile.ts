@@ -22,8 +22,8 @@ import { specsOf } from "./spec.ts";
 import { waveText } from "./wave.ts";
 import { leaseMs } from "./claims.ts";
 
-/** A look that is not settled within this time is taken over by whoever looks next. */
-const takeMs = 5000;
+/** A look that is not settled within this time is taken over by whoever looks next: a dead supervisor costs 5 s. */
+export const takeMs = 4000;
 
 /** Takes further apart than this are no calm: leases are not judged until a full lease has passed without a gap. */
 const calmGapMs = 2000;

@@ -1,6 +1,7 @@
 import { createHash } from "node:crypto";
 import { readdirSync, readFileSync } from "node:fs";
 import type { Connection } from "./connection.ts";
+import type { DurableWriter } from "./durable.ts";
 
 type Argument = string | number;
 
@@ -30,6 +31,7 @@ const mostItems = 200;
 
 interface Call {
   source: Source;
+  isDurable: boolean;
   tag: string;
   args: Argument[];
   resolve(reply: Reply): void;
@@ -38,6 +40,7 @@ interface Call {
 
 interface Batch {
   name: string;
+  isDurable: boolean;
   tag: string;
   head: readonly Argument[];
   items: { args: readonly Argument[]; resolve(reply: Reply): void; reject(error: unknown): void }[];
@@ -49,19 +52,41 @@ interface Batch {
  */
 export class Scripts {
   readonly #connection: Connection;
+  readonly #durable: DurableWriter | undefined;
   #batches = new Map<string, Batch>();
   #calls: Call[] = [];
   #isFlushing = false;
 
-  constructor(connection: Connection) {
+  /** With a `durable` writer, what is to outlive a failover goes through it; else it goes as everything else. */
+  constructor(connection: Connection, durable?: DurableWriter) {
     this.#connection = connection;
+    this.#durable = durable;
   }
 
   /** One item of a script that takes a list; `head` is what stands before the list, the same for all items of a turn. */
   item(name: string, tag: string, args: readonly Argument[], head: readonly Argument[] = []): Promise<Reply> {
-    const key = `${name} ${tag}`;
+    return this.#item(name, tag, args, head, false);
+  }
+
+  /**
+   * As `item`, for what somebody relies on from its answer on: a submit, a cancel, a signal, a decision of a person, the
+   * intent of an effect. At the level `strict` it resolves when replicas have it, and rejects with
+   * `UnknownOutcomeError` when they have not said so in time; to say it again is safe then, and needed.
+   */
+  durably(name: string, tag: string, args: readonly Argument[], head: readonly Argument[] = []): Promise<Reply> {
+    return this.#item(name, tag, args, head, this.#durable !== undefined);
+  }
+
+  #item(
+    name: string,
+    tag: string,
+    args: readonly Argument[],
+    head: readonly Argument[],
+    isDurable: boolean,
+  ): Promise<Reply> {
+    const key = `${name} ${tag} ${isDurable}`;
     const { promise, resolve, reject } = Promise.withResolvers<Reply>();
-    const batch = this.#batches.get(key) ?? { name, tag, head, items: [] };
+    const batch = this.#batches.get(key) ?? { name, isDurable, tag, head, items: [] };
     batch.items.push({ args, resolve, reject });
     if (batch.items.length === 1) this.#batches.set(key, batch);
     if (batch.items.length >= mostItems) this.#close(key, batch);
@@ -72,7 +97,7 @@ export class Scripts {
   /** One call of a script as a whole. */
   call(name: string, tag: string, args: readonly Argument[]): Promise<Reply> {
     const { promise, resolve, reject } = Promise.withResolvers<Reply>();
-    this.#calls.push({ source: sourceOf(name), tag, args: [...args], resolve, reject });
+    this.#calls.push({ source: sourceOf(name), isDurable: false, tag, args: [...args], resolve, reject });
     this.#flushSoon();
     return promise;
   }
@@ -89,10 +114,11 @@ export class Scripts {
     });
   }
 
-  #close(key: string, { name, tag, head, items }: Batch): void {
+  #close(key: string, { name, isDurable, tag, head, items }: Batch): void {
     this.#batches.delete(key);
     this.#calls.push({
       source: sourceOf(name),
+      isDurable,
       tag,
       args: [...head, ...items.flatMap(({ args }) => args)],
       resolve: (reply) => {
@@ -105,12 +131,17 @@ export class Scripts {
   }
 
   async #send(call: Call): Promise<void> {
+    if (call.isDurable) return this.#sendDurably(call);
     try {
       call.resolve((await this.#connection.evalsha(call.source.sha, 1, call.tag, ...call.args)) as Reply);
     } catch (error) {
       if (isNotLoaded(error)) await this.#load(call);
       else call.reject(error);
     }
+  }
+
+  async #sendDurably({ source, tag, args, resolve, reject }: Call): Promise<void> {
+    await this.#durable?.write(tag, { ...source, args }).then(resolve, reject);
   }
 
   async #load(call: Call): Promise<void> {

@@ -30,10 +30,12 @@ import {
 } from "@flotilla/workflow";
 import { connect, type Connection, disconnect, isConnected } from "./connection.ts";
 import { decodeCursor, encodeCursor } from "./cursor.ts";
+import { type DurableLink, openDurable } from "./durable-link.ts";
 import { forkItem } from "./fork-item.ts";
 import { agentQueue, idempotencyPlace, newWorkflowId, shardTag, tagOf } from "./keys.ts";
 import { advance, eventOf, everyLine, type FoldedLog, parseLines } from "./log.ts";
 import { LruMap } from "./lru-map.ts";
+import { failedWrite } from "./outage.ts";
 import { readOutput } from "./outputs.ts";
 import { Queues } from "./queues.ts";
 import { registeredAgents } from "./registry.ts";
@@ -69,6 +71,7 @@ interface LogPage {
 export class RedisStore implements WorkflowStore, Service {
   readonly #options: StoreOptions;
   readonly #connection: Connection;
+  readonly #durable: DurableLink;
   readonly #scripts: Scripts;
   readonly #queues: Queues;
   readonly #cache = new LruMap<string, FoldedLog>(cachedWorkflows);
@@ -78,18 +81,20 @@ export class RedisStore implements WorkflowStore, Service {
   constructor(options: StoreOptions) {
     this.#options = options;
     this.#connection = connect(options.redis, "failFast", options.logger);
-    this.#scripts = new Scripts(this.#connection);
+    this.#durable = openDurable(options.redis, "failFast", options.logger);
+    this.#scripts = new Scripts(this.#connection, this.#durable.writer);
     this.#queues = new Queues(this.#connection);
   }
 
   async start(): Promise<void> {
-    await isConnected(this.#connection);
+    await Promise.all([isConnected(this.#connection), this.#durable.isConnected()]);
     this.#shards = await fleetShards(this.#connection);
   }
 
   async stop(): Promise<void> {
-    await this.#queues.close().catch(() => undefined);
+    this.#durable.close();
     disconnect(this.#connection);
+    await this.#queues.close().catch(() => undefined);
   }
 
   /** The queues, for boards; read only. */
@@ -108,7 +113,7 @@ export class RedisStore implements WorkflowStore, Service {
     const event = JSON.stringify({ type: "workflow.submitted", data: { tenant, request } });
     const key = [place?.hash ?? "", idempotency?.bodyHash ?? "", this.#options.idempotencyMs];
     const item = [id, tenant, priority, JSON.stringify(tags), ...key, firstLookMs, event];
-    const outcome = outcomeOf(await this.#guard(this.#scripts.item("submit", tagOf(id), item)));
+    const outcome = outcomeOf(await this.#write("submit", id, item));
     if (outcome.kind === "stored") this.#admitSoon(outcome.id, priority);
     return outcome;
   }
@@ -214,14 +219,14 @@ export class RedisStore implements WorkflowStore, Service {
   async cancel(tenant: string, id: string, reason?: string): Promise<WorkflowStatus | undefined> {
     const event = { type: "cancel.requested", data: reason === undefined ? {} : { reason } };
     const item = [id, tenant, "cancel", JSON.stringify(event)];
-    const status = await this.#guard(this.#scripts.item("append", tagOf(id), item));
+    const status = await this.#write("append", id, item);
     return status === null ? undefined : WorkflowStatus.parse(status);
   }
 
   async retry(tenant: string, id: string, idempotencyKey?: string): Promise<RetryOutcome | undefined> {
     const key = idempotencyKey === undefined ? "" : idempotencyPlace(tenant, idempotencyKey).hash;
     const event: EventBody = { type: "retry.requested", data: {} };
-    const reply = await this.#guard(this.#scripts.item("retry", tagOf(id), [id, tenant, key, JSON.stringify(event)]));
+    const reply = await this.#write("retry", id, [id, tenant, key, JSON.stringify(event)]);
     if (reply === null) return undefined;
     // See the header of lua/retry.lua for the shape.
     const [kind, status] = reply as [RetryOutcome["kind"], string];
@@ -243,7 +248,7 @@ export class RedisStore implements WorkflowStore, Service {
     // The key belongs to this call on this workflow: it is on the shard of the source, where a submit would not meet it.
     const hash = idempotency ? idempotencyPlace(tenant, `${source}\n${idempotency.key}`).hash : "";
     const key = [hash, idempotency?.bodyHash ?? "", this.#options.idempotencyMs];
-    const answer = await this.#guard(this.#scripts.item("fork", tagOf(id), forkItem(fork, key, firstLookMs)));
+    const answer = await this.#write("fork", id, forkItem(fork, key, firstLookMs));
     if (answer === null) return undefined;
     const outcome = outcomeOf(answer);
     const { priority = "normal" } = fork.state.request;
@@ -325,6 +330,15 @@ export class RedisStore implements WorkflowStore, Service {
     });
     await this.#nextTick;
     signal.throwIfAborted();
+  }
+
+  /** One item of a script whose answer somebody will rely on. */
+  async #write(script: string, id: string, item: (string | number)[]): Promise<Reply> {
+    try {
+      return await this.#scripts.durably(script, tagOf(id), item);
+    } catch (error) {
+      throw failedWrite(error);
+    }
   }
 
   async #guard<T>(answer: Promise<T>): Promise<T> {

@@ -1,5 +1,5 @@
 import { setTimeout as delay } from "node:timers/promises";
-import type { Logger, Metrics, RedisSettings, Service } from "@flotilla/runtime";
+import type { CheckResult, Logger, Metrics, RedisSettings, Service } from "@flotilla/runtime";
 import type { AgentCatalog, Look } from "@flotilla/workflow";
 import { Admission } from "./admission.ts";
 import { connect, type Connection, disconnect, isConnected } from "./connection.ts";
@@ -14,6 +14,12 @@ import { fleetShards } from "./shards.ts";
 
 /** The loop looks at least this often, whether it was woken or not. */
 const idleMs = 1000;
+
+/** A loop that has not turned for this long is stuck: each answer of Redis is waited for 5 s at most, a few in a row. */
+const stuckAfterMs = 30_000;
+
+/** How long the look that is under way may take to end when the process stops. */
+const finishWithinMs = 2000;
 
 /** How often agent types and the number of active workflows are read, in ms. */
 const refreshMs = 1000;
@@ -46,6 +52,7 @@ export class Supervisor implements Service {
   #wake: () => void = () => undefined;
   #catalog: AgentCatalog = new Map();
   #lastSweepAt = -Infinity;
+  #lastTurnAt = -Infinity;
 
   constructor(options: SupervisorOptions) {
     this.#options = options;
@@ -54,9 +61,8 @@ export class Supervisor implements Service {
   async start(): Promise<void> {
     const { redis, logger, metrics, defaults, retentionMs, maxActiveWorkflows } = this.#options;
     const connection = connect(redis, "patient", logger);
-    const admissionConnection = connect(redis, "blocking", logger);
     const subscriber = connect(redis, "blocking", logger);
-    this.#connections = [connection, admissionConnection, subscriber];
+    this.#connections = [connection, subscriber];
     await Promise.all([isConnected(connection), isConnected(subscriber)]);
 
     const shards = await fleetShards(connection);
@@ -82,7 +88,8 @@ export class Supervisor implements Service {
 
     await this.#refresh(scripts);
     const admission = new Admission({
-      connection: admissionConnection,
+      redis,
+      isReachable: () => connection.status === "ready",
       maxActive: maxActiveWorkflows,
       start: (ids) => reconciler.start(ids),
       logger,
@@ -106,9 +113,12 @@ export class Supervisor implements Service {
     for (const timer of this.#timers) clearInterval(timer);
     this.#wake();
     await this.#admission?.stop();
-    await this.#loop;
-    await this.#queues?.close();
+    const finished = () => Promise.race([this.#loop, delay(finishWithinMs, undefined, { ref: false })]);
+    await finished();
+    // What is still waited for then rejects; the look that it belongs to is taken over by another supervisor.
     for (const connection of this.#connections) disconnect(connection);
+    await finished();
+    await this.#queues?.close();
   }
 
   /** Ms since the loop last took what was due: grows while Redis is away, or the loop stands. */
@@ -116,9 +126,20 @@ export class Supervisor implements Service {
     return performance.now() - this.#lastSweepAt;
   }
 
+  /**
+   * Whether the loop turns and the queue is read; not ok only where nothing but a restart helps. While Redis is away the
+   * loop turns all the same, from one refusal to the next.
+   */
+  check(): CheckResult {
+    const turnedMs = Math.round(performance.now() - this.#lastTurnAt);
+    if (turnedMs >= stuckAfterMs) return { ok: false, detail: `the loop last turned ${turnedMs} ms ago` };
+    return this.#admission?.check() ?? { ok: true };
+  }
+
   async #run(reconciler: Reconciler, shards: readonly string[]): Promise<void> {
     while (!this.#isStopping) {
       const now = performance.now();
+      this.#lastTurnAt = now;
       const isFull = now - this.#lastSweepAt >= idleMs;
       const due = shards.filter((shard) => isFull || (this.#dueAt.get(shard) ?? 0) <= now);
       for (const shard of due) this.#dueAt.set(shard, now + idleMs);
@@ -127,6 +148,7 @@ export class Supervisor implements Service {
         if (isFull) this.#lastSweepAt = now;
         await this.#sleep();
       } catch (error) {
+        if (this.#isStopping) return;
         this.#options.logger.warn({ err: error }, "a sweep failed");
         await delay(250);
       }

@@ -69,16 +69,13 @@ describeRealRedis("admission", () => {
 describeRealRedis("the count of active workflows", () => {
   test("makes no room for what it is too old to know of, and does once it is not", async () => {
     const redis = await startRedis();
-    const connections = (["patient", "blocking"] as const).map((patience) =>
-      connect(redisSettingsOf(redis.url), patience, logger),
-    );
-    const [connection, blocking] = connections;
-    if (!connection || !blocking) throw new Error("no connections");
+    const connection = connect(redisSettingsOf(redis.url), "patient", logger);
     const queues = new Queues(connection);
     const started: string[] = [];
     const starting = Promise.withResolvers<void>();
     const admission = new Admission({
-      connection: blocking,
+      redis: redisSettingsOf(redis.url),
+      isReachable: () => true,
       maxActive: 1,
       start: async (ids) => {
         started.push(...ids);
@@ -108,7 +105,7 @@ describeRealRedis("the count of active workflows", () => {
       starting.resolve();
       await admission.stop();
       await queues.close();
-      for (const one of connections) disconnect(one);
+      disconnect(connection);
       await redis.stop();
     }
   });

@@ -110,16 +110,19 @@ export class TestFleet {
   /** Adds a process that runs tasks, of both agent types. */
   async addWorker(workerId: string, agentTypes: readonly string[] = ["worker", "planner"]): Promise<Metrics> {
     const metrics = createMetrics();
+    for (const agentType of agentTypes) await this.#add(this.worker(workerId, agentType, metrics));
+    return metrics;
+  }
+
+  /** A worker that is not started yet, and is the caller's to stop. */
+  worker(workerId: string, agentType: string, metrics: Metrics): AgentWorker {
     const executor: Executor = async (claimed, journal, signal) => {
       const act = this.acts.get(nameOfAct(claimed.input));
       return act ? act(claimed, journal, signal) : { kind: "completed", output: claimed.input };
     };
-    for (const agentType of agentTypes) {
-      const { redis } = this.#options;
-      const options = { redis, agentType, workerId, concurrency: 20, executor, blobs: this.blobs, metrics, logger };
-      await this.#add(new AgentWorker({ ...options, drainMs: 200 }));
-    }
-    return metrics;
+    const { redis } = this.#options;
+    const options = { redis, agentType, workerId, concurrency: 20, executor, blobs: this.blobs, metrics, logger };
+    return new AgentWorker({ ...options, drainMs: 200 });
   }
 
   async addSupervisor(): Promise<Supervisor> {

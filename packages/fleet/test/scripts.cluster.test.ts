@@ -1,4 +1,4 @@
-import { createLogger, type RedisSettings } from "@flotilla/runtime";
+import { createLogger, type RedisSettings, redisSettingsOf } from "@flotilla/runtime";
 import { describeRealRedis, startCluster, type TestCluster } from "@flotilla/testkit";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { connect, type Connection, disconnect, isConnected } from "../src/index.ts";
@@ -13,7 +13,7 @@ describeRealRedis("scripts on a Redis Cluster of three nodes", () => {
   beforeAll(async () => {
     cluster = await startCluster();
     const [node = { host: "", port: 0 }] = cluster.startupNodes;
-    settings = { ...node, database: 0, cluster: true };
+    settings = redisSettingsOf(`redis://${node.host}:${node.port}`, true);
     connection = connect(settings, "patient", createLogger({ role: "test", level: "silent" }));
     await isConnected(connection);
   });

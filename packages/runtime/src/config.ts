@@ -63,6 +63,20 @@ const conflictRules: readonly Conflict[] = [
     holds: (given) => given.REDIS_URL !== undefined && given.REDIS_HOST !== undefined,
   },
   {
+    variable: "REDIS_SENTINELS",
+    problem: "is set beside REDIS_URL, REDIS_HOST or REDIS_CLUSTER",
+    advice: "set one of them: sentinels tell the address, and a cluster has none",
+    holds: (given) =>
+      given.REDIS_SENTINELS !== undefined &&
+      (given.REDIS_URL !== undefined || given.REDIS_HOST !== undefined || isOn(given.REDIS_CLUSTER)),
+  },
+  {
+    variable: "REDIS_SENTINELS",
+    problem: "and REDIS_SENTINEL_MASTER go together",
+    advice: "set both or neither",
+    holds: (given) => (given.REDIS_SENTINELS === undefined) !== (given.REDIS_SENTINEL_MASTER === undefined),
+  },
+  {
     variable: "REDIS_TLS_CERT",
     problem: "and REDIS_TLS_KEY go together",
     advice: "set both or neither",
@@ -72,9 +86,13 @@ const conflictRules: readonly Conflict[] = [
     variable: "FLOTILLA_PROBE",
     problem: "is refused in production",
     advice: "unset it: the probe agent kills its own process and writes files on request",
-    holds: (given) => given.NODE_ENV === "production" && /^(1|true)$/.test(given.FLOTILLA_PROBE ?? ""),
+    holds: (given) => given.NODE_ENV === "production" && isOn(given.FLOTILLA_PROBE),
   },
 ];
+
+function isOn(flag: string | undefined): boolean {
+  return flag === "1" || flag === "true";
+}
 
 function conflicts(schema: z.ZodObject, given: Environment): ConfigProblem[] {
   return conflictRules

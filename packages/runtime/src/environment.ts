@@ -19,6 +19,20 @@ const path = z.string().transform((text) => resolve(text));
 
 const httpUrl = z.url({ protocol: /^https?$/, error: "must be an http or https address" });
 
+/** Sentinels as `host:port`, separated by commas; the usual port where none is said. */
+const sentinelNodes = z.string().transform((text, context) => {
+  const nodes: { host: string; port: number }[] = [];
+  for (const part of text.split(",")) {
+    const [, host, port = "26379"] = /^(\[[0-9a-f:]+\]|[^\s:[\]/@]+)(?::(\d{1,5}))?$/i.exec(part.trim()) ?? [];
+    if (host === undefined || Number(port) < 1 || Number(port) > 65_535) {
+      context.addIssue({ code: "custom", message: "must be host:port, or several separated by commas" });
+      return z.NEVER;
+    }
+    nodes.push({ host: host.replace(/^\[|\]$/g, ""), port: Number(port) });
+  }
+  return nodes;
+});
+
 /** The text of the file that the variable names, so that a missing file is found at start. */
 const pemFile = z.string().transform((file, context) => {
   try {
@@ -69,6 +83,18 @@ export const redisEnvironment = z.object({
   REDIS_TLS_CERT: pemFile.exactOptional().describe("PEM file of the client certificate"),
   REDIS_TLS_KEY: pemFile.exactOptional().describe("PEM file of the client certificate's key"),
   REDIS_CLUSTER: flag.default(false).describe("whether the address is a node of a Redis Cluster"),
+  REDIS_SENTINELS: sentinelNodes
+    .exactOptional()
+    .describe("sentinels that know the master, `host:port` separated by commas; instead of an address"),
+  REDIS_SENTINEL_MASTER: z.string().exactOptional().describe("name by which the sentinels know the master"),
+  REDIS_SENTINEL_PASSWORD: z.string().exactOptional().describe("password of the sentinels, if they want one"),
+  REDIS_DURABILITY: z
+    .enum(["fast", "standard", "strict"], { error: "must be one of fast, standard, strict" })
+    .default("fast")
+    .describe("what an acknowledged write survives: see [durability](durability.md)"),
+  REDIS_STRICT_REPLICAS: integer(1, 5)
+    .default(1)
+    .describe("replicas that must have a write before it is acknowledged at `strict`"),
 });
 
 /** What the API reads. */

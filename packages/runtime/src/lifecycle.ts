@@ -1,4 +1,5 @@
 import type { Json } from "@flotilla/workflow";
+import { badConfigurationExitCode, ConfigError } from "./config.ts";
 import type { Logger } from "./logger.ts";
 import { watchEventLoop } from "./watchdog.ts";
 
@@ -32,7 +33,7 @@ export interface ProcessOptions {
 /**
  * Runs the services until SIGTERM, SIGINT or the end of the parent that forked this process; then stops them and exits
  * 0, or 1 when they do not stop within the grace. Exits 1 when a service does not start or an error reaches nobody,
- * 70 when the event loop stands still for 4 s. Resolves once all services have started.
+ * 78 when a service refuses its configuration (`ConfigError`), 70 when the event loop stands still for 4 s. Resolves once all services have started.
  */
 export async function runProcess({ role, services, logger, graceMs = 10_000, details }: ProcessOptions): Promise<void> {
   let ending: Promise<never> | undefined;
@@ -59,6 +60,10 @@ export async function runProcess({ role, services, logger, graceMs = 10_000, det
       await service.start();
     }
   } catch (error) {
+    if (error instanceof ConfigError) {
+      process.stderr.write(`${error.message}\n`);
+      await end("the configuration is refused", badConfigurationExitCode, graceMs);
+    }
     logger.fatal({ err: error }, "a service did not start");
     await end("a service did not start", 1, graceMs);
   }

@@ -66,6 +66,10 @@ describe("parseConfig", () => {
 
   test.each([
     [{ REDIS_URL: "redis://a", REDIS_HOST: "b" }, "REDIS_HOST is set beside REDIS_URL"],
+    [{ REDIS_SENTINELS: "a", REDIS_SENTINEL_MASTER: "m", REDIS_HOST: "b" }, "REDIS_SENTINELS is set beside"],
+    [{ REDIS_SENTINELS: "a", REDIS_SENTINEL_MASTER: "m", REDIS_CLUSTER: "1" }, "REDIS_SENTINELS is set beside"],
+    [{ REDIS_SENTINELS: "a" }, "REDIS_SENTINELS and REDIS_SENTINEL_MASTER go together"],
+    [{ REDIS_SENTINEL_MASTER: "m" }, "REDIS_SENTINELS and REDIS_SENTINEL_MASTER go together"],
     [{ REDIS_TLS_CERT: import.meta.filename }, "REDIS_TLS_CERT and REDIS_TLS_KEY go together"],
   ])("variables that contradict each other are refused: %j", (environment, problem) => {
     expect(refusal(() => parseConfig(redisEnvironment, environment)).join()).toContain(problem);
@@ -101,7 +105,8 @@ describe("Redis settings", () => {
   const settings = (environment: Record<string, string>) => redisSettings(parseConfig(redisEnvironment, environment));
 
   test("nothing set is the Redis of this machine", () => {
-    expect(settings({})).toEqual({ host: "127.0.0.1", port: 6379, database: 0, cluster: false });
+    const durability = { level: "fast", replicas: 1 };
+    expect(settings({})).toEqual({ host: "127.0.0.1", port: 6379, database: 0, cluster: false, durability });
   });
 
   test("a URL gives host, port, credentials, database and TLS", () => {
@@ -113,6 +118,7 @@ describe("Redis settings", () => {
       database: 3,
       tls: {},
       cluster: false,
+      durability: { level: "fast", replicas: 1 },
     });
   });
 
@@ -133,6 +139,41 @@ describe("Redis settings", () => {
       database: 0,
       tls: { ca: "PEM" },
       cluster: true,
+      durability: { level: "fast", replicas: 1 },
     });
+  });
+
+  test("sentinels give their nodes and the name of the master, with their usual port", () => {
+    const sentinels = { REDIS_SENTINELS: "a:26000, b,[::1]:26001", REDIS_SENTINEL_MASTER: "main" };
+    expect(settings({ ...sentinels, REDIS_SENTINEL_PASSWORD: "s", REDIS_PASSWORD: "p" })).toMatchObject({
+      host: "a",
+      port: 26000,
+      password: "p",
+      sentinel: {
+        nodes: [
+          { host: "a", port: 26000 },
+          { host: "b", port: 26379 },
+          { host: "::1", port: 26001 },
+        ],
+        master: "main",
+        password: "s",
+      },
+    });
+  });
+
+  test.each([",", "a:", "a:0", "a:70000", "a:1:2", "redis://a", "a b"])(
+    "what is not a list of sentinels is refused: %j",
+    (sentinels) => {
+      const environment = { REDIS_SENTINELS: sentinels, REDIS_SENTINEL_MASTER: "main" };
+      expect(refusal(() => parseConfig(redisEnvironment, environment)).join()).toContain(
+        "REDIS_SENTINELS must be host:port",
+      );
+    },
+  );
+
+  test("a level of durability holds beside any way to name a Redis", () => {
+    expect(
+      settings({ REDIS_URL: "redis://redis", REDIS_DURABILITY: "strict", REDIS_STRICT_REPLICAS: "2" }),
+    ).toMatchObject({ durability: { level: "strict", replicas: 2 } });
   });
 });

@@ -36,7 +36,7 @@ function typeOf(variable: z.core.$ZodType): RegExp {
   if (refusal === "must be 1 or 0") return /^flag$/;
   if (refusal.endsWith("address")) return /^address$/;
   if (refusal.startsWith("must be one of")) return new RegExp(`^${refusal.slice("must be ".length)}$`);
-  return /^(text|path|list of paths)$/;
+  return /^(text|path|list of (paths|addresses))$/;
 }
 
 test("the document names every variable that is read, and no other", () => {

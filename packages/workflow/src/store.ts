@@ -32,10 +32,10 @@ export interface ListQuery {
 /**
  * What the HTTP API needs of the fleet. Every call names the tenant, and the workflow of another tenant
  * is as one that does not exist (undefined). A call rejects with `StoreUnavailableError` within 1.2 s when
- * Redis is away; a rejected submit or cancel may or may not have happened.
+ * Redis is away; a submit or cancel that may have happened all the same with `UnknownOutcomeError`.
  */
 export interface WorkflowStore {
-  /** Stored durably when it resolves. `bodyHash` tells bodies apart under one idempotency key. */
+  /** Stored as durably as the fleet is set to when it resolves. `bodyHash` tells bodies apart under one idempotency key. */
   submit(
     tenant: string,
     request: WorkflowRequest,
@@ -102,5 +102,17 @@ export class StoreUnavailableError extends Error {
   constructor(options?: ErrorOptions) {
     super("the store is unavailable", options);
     this.name = "StoreUnavailableError";
+  }
+}
+
+/**
+ * A write was sent, and whether it stands is not known: no answer came, or too few replicas have confirmed it. To say
+ * it again is safe, with the same idempotency key where it makes something new.
+ */
+export class UnknownOutcomeError extends StoreUnavailableError {
+  constructor(options?: ErrorOptions) {
+    super(options);
+    this.message = "the outcome is unknown";
+    this.name = "UnknownOutcomeError";
   }
 }

@@ -34,7 +34,7 @@ export function historyRoutes(app: FastifyInstance, { store, agents }: HistoryRo
         headers: idempotencyDoc("the same key retries a workflow once"),
         body: { schema: RetryRequest, isRequired: false },
         answers: { 202: { description: "The status right after", content: { "application/json": SubmitView } } },
-        problems: ["not-found", "not-retryable"],
+        problems: ["not-found", "not-retryable", "unknown-outcome"],
       },
     },
     handler: async (request, reply) => {
@@ -64,7 +64,7 @@ export function historyRoutes(app: FastifyInstance, { store, agents }: HistoryRo
             headers: { Location: "where the new workflow is" },
           },
         },
-        problems: ["not-found", "idempotency-conflict", "not-supported"],
+        problems: ["not-found", "idempotency-conflict", "not-supported", "unknown-outcome"],
       },
     },
     handler: async (request, reply) => {

@@ -60,7 +60,7 @@ export function workflowRoutes(app: FastifyInstance, { store, agents }: Workflow
             headers: { Location: "where the workflow is" },
           },
         },
-        problems: ["idempotency-conflict", "not-supported"],
+        problems: ["idempotency-conflict", "not-supported", "unknown-outcome"],
       },
     },
     handler: async (request, reply) => {
@@ -141,7 +141,7 @@ export function workflowRoutes(app: FastifyInstance, { store, agents }: Workflow
         params: WorkflowParams,
         body: { schema: CancelRequest, isRequired: false },
         answers: { 202: { description: "The status right after", content: { "application/json": SubmitView } } },
-        problems: ["not-found", "not-supported"],
+        problems: ["not-found", "not-supported", "unknown-outcome"],
       },
     },
     handler: async (request, reply) => {

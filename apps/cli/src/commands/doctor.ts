@@ -1,7 +1,8 @@
 import { existsSync } from "node:fs";
 import { statfs } from "node:fs/promises";
 import { dirname } from "node:path";
-import { redisSettings, redisSettingsOf } from "@flotilla/runtime";
+import { askRedis, judgeRedis, type RedisFinding } from "@flotilla/fleet";
+import { createLogger, redisSettings, redisSettingsOf } from "@flotilla/runtime";
 import { z } from "zod";
 import type { CommandContext, CommandHost } from "../action.ts";
 import { addDataDirOption, addJsonOption } from "../connect.ts";
@@ -10,23 +11,16 @@ import { type ExitCode, exitCode } from "../exit.ts";
 import { type DataDir, dataDirAt } from "../local/data-dir.ts";
 import { findLocalFleet } from "../local/fleet-file.ts";
 import { chooseRedis } from "../local/local-redis.ts";
-import { askRedis, type RedisFacts } from "../local/redis-facts.ts";
 import type { Terminal } from "../terminal.ts";
 
 /** One thing that was looked at. `warning` wants attention, `bad` must be mended. */
-interface Finding {
-  check: string;
-  verdict: "ok" | "warning" | "bad" | "unreachable";
-  detail: string;
-  /** What to do. */
-  advice?: string;
+interface Finding extends Omit<RedisFinding, "verdict"> {
+  verdict: RedisFinding["verdict"] | "unreachable";
 }
 
 const DoctorOptions = z.object({ dataDir: z.string().exactOptional(), json: z.boolean().default(false) });
 
 const oldestNode = 24;
-const slowRedisMs = 10;
-const largeSkewMs = 1000;
 const leastDiskBytes = 1024 ** 3;
 
 /** Adds `doctor`: what a fleet depends on, and what to do about what is wrong. */
@@ -82,9 +76,16 @@ async function checkDisk(dataDir: DataDir): Promise<Finding> {
 async function checkRedis(config: CliConfig, dataDir: DataDir, terminal: Terminal): Promise<Finding[]> {
   const fleet = config.namesRedis ? undefined : await findLocalFleet(dataDir);
   if (!config.namesRedis && !fleet) return [await checkFutureRedis(config, terminal)];
-  const settings = fleet ? redisSettingsOf(fleet.redis.url) : redisSettings(config);
+  const named = redisSettings(config);
+  const settings = fleet ? { ...redisSettingsOf(fleet.redis.url), durability: named.durability } : named;
   try {
-    return describeFacts(await askRedis(settings));
+    const masters = await askRedis(settings, createLogger({ role: "cli", level: "silent" }));
+    return masters.flatMap((facts) => {
+      const findings = judgeRedis(facts, settings.durability);
+      return masters.length === 1
+        ? findings
+        : findings.map((one) => ({ ...one, detail: `${one.detail} (${facts.address})` }));
+    });
   } catch (error) {
     const reason = error instanceof Error ? error.message : String(error);
     const advice = "start it, or correct REDIS_URL; a firewall or a wrong password looks like this too";
@@ -103,41 +104,4 @@ async function checkFutureRedis(config: CliConfig, terminal: Terminal): Promise<
     return finding("redis", `no fleet is up; the next one runs ${choice.binary} ${choice.version}`);
   const advice = "install redis-server, run `npm run redis:fetch`, or set REDIS_URL";
   return finding("redis", "no fleet is up, and no redis-server is here", { verdict: "warning", advice });
-}
-
-function describeFacts({ version, isDurable, fsync, evictionPolicy, latencyMs, clockSkewMs }: RedisFacts): Finding[] {
-  const isOld = version !== "unknown" && compareVersions(version, "6.2.0") < 0;
-  const losesData = !isDurable || fsync === "no";
-  const evicts = evictionPolicy !== undefined && evictionPolicy !== "noeviction";
-  return [
-    finding("redis", version, isOld ? { verdict: "bad", advice: "run Redis 6.2 or later" } : undefined),
-    finding(
-      "redis-durability",
-      isDurable ? `append-only file, fsync ${fsync ?? "unknown"}` : "no append-only file",
-      losesData ? { verdict: "bad", advice: "set appendonly yes and appendfsync everysec or always" } : undefined,
-    ),
-    finding(
-      "redis-eviction",
-      evictionPolicy ?? "the server does not tell",
-      evicts ? { verdict: "bad", advice: "set maxmemory-policy noeviction: evicted keys are lost work" } : undefined,
-    ),
-    finding(
-      "redis-latency",
-      `${latencyMs.toFixed(1)} ms`,
-      latencyMs > slowRedisMs
-        ? { verdict: "warning", advice: "move Redis nearer: every task waits for it several times" }
-        : undefined,
-    ),
-    finding(
-      "clock-skew",
-      `${Math.round(clockSkewMs)} ms`,
-      Math.abs(clockSkewMs) > largeSkewMs
-        ? { verdict: "warning", advice: "run a time service on both machines: logs will not line up" }
-        : undefined,
-    ),
-  ];
-}
-
-function compareVersions(a: string, b: string): number {
-  return a.localeCompare(b, "en", { numeric: true });
 }

@@ -1,6 +1,7 @@
 import { rm } from "node:fs/promises";
 import { delimiter } from "node:path";
-import { redisSettings, redisSettingsOf } from "@flotilla/runtime";
+import { askRedis } from "@flotilla/fleet";
+import { createLogger, redisSettings, redisSettingsOf } from "@flotilla/runtime";
 import type { CliConfig } from "../config.ts";
 import { CliError, exitCode } from "../exit.ts";
 import type { Terminal } from "../terminal.ts";
@@ -13,7 +14,6 @@ import type { Lock } from "./lock.ts";
 import { writePrivate } from "./private-file.ts";
 import { RedisProcess } from "./redis-process.ts";
 import { retireOrphanRedis } from "./retire-orphan.ts";
-import { askRedis } from "./redis-facts.ts";
 import type { ProcessObserver } from "./supervised.ts";
 import { untilFree } from "./until-free.ts";
 
@@ -87,10 +87,11 @@ async function startRedis(options: LocalFleetOptions, crew: Crew, keys: LocalKey
   const choice = await chooseRedis(config, terminal.note);
   if (choice.kind === "url") {
     await adoptKeys(redisSettings(config), keys);
-    const { isDurable } = await askRedis(redisSettings(config));
-    return { kind: "url", url: choice.url, durable: isDurable };
+    const masters = await askRedis(redisSettings(config), createLogger({ role: "cli", level: "silent" }));
+    return { kind: "url", url: choice.url, durable: masters.every(({ isDurable }) => isDurable === true) };
   }
-  const redis = new RedisProcess(choice, dataDir.redisData);
+  const appendfsync = config.REDIS_DURABILITY === "fast" ? "everysec" : "always";
+  const redis = new RedisProcess(choice, dataDir.redisData, appendfsync);
   await crew.start(
     {
       name: { role: "redis" },
@@ -109,7 +110,7 @@ function childEnvironment(
 ): Record<string, string | undefined> {
   // A private Redis has no password and no TLS, whatever variables of another one are set.
   const inherited = Object.entries(config.environment).filter(
-    ([name]) => redis.kind === "url" || !name.startsWith("REDIS_"),
+    ([name]) => redis.kind === "url" || !name.startsWith("REDIS_") || name === "REDIS_DURABILITY",
   );
   return {
     ...Object.fromEntries(inherited),

@@ -6,11 +6,13 @@ import { untilFree } from "./until-free.ts";
 export class RedisProcess {
   readonly #choice: LocalRedis;
   readonly #dir: string;
+  readonly #appendfsync: "always" | "everysec";
   #latest: RunningRedis | undefined;
 
-  constructor(choice: LocalRedis, dir: string) {
+  constructor(choice: LocalRedis, dir: string, appendfsync: "always" | "everysec") {
     this.#choice = choice;
     this.#dir = dir;
+    this.#appendfsync = appendfsync;
   }
 
   /** Throws before the first launch. */
@@ -30,7 +32,7 @@ export class RedisProcess {
       dir: this.#dir,
       port,
       appendonly: true,
-      appendfsync: "everysec",
+      appendfsync: this.#appendfsync,
     });
     this.#latest = redis;
     return {
