@@ -7,6 +7,7 @@ type Ending = "pass" | "cut" | "abandon";
 
 const kinds: Record<Exclude<ProxyFault["kind"], "pass">, Ending> = {
   delay: "pass",
+  hold: "pass",
   cut: "pass",
   // The bytes that were swallowed do not come back, so the connection must not go on as if it were whole.
   silent: "abandon",
