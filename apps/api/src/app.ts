@@ -1,5 +1,5 @@
 import { randomUUID } from "node:crypto";
-import type { BlobStore, KeyStore, WorkflowStore } from "@flotilla/workflow";
+import type { BlobStore, Inbox, KeyStore, WorkflowStore } from "@flotilla/workflow";
 import { type FastifyBaseLogger, type FastifyInstance, fastify, LogController } from "fastify";
 import { RecentAgents } from "./agent-catalog.ts";
 import { authenticate, decorateCaller, tenantOf } from "./authentication.ts";
@@ -14,6 +14,7 @@ import { agentRoutes } from "./routes/agents.ts";
 import { artifactRoutes } from "./routes/artifacts.ts";
 import { eventRoutes } from "./routes/events.ts";
 import { historyRoutes } from "./routes/history.ts";
+import { inboxRoutes } from "./routes/inbox.ts";
 import { serviceRoutes } from "./routes/service.ts";
 import { workflowRoutes } from "./routes/workflows.ts";
 
@@ -23,6 +24,7 @@ const silentSocketMs = 60_000;
 /** What the API serves from. It owns none of it. */
 export interface ApiDependencies {
   store: WorkflowStore;
+  inbox: Inbox;
   keys: Pick<KeyStore, "find">;
   blobs: Pick<BlobStore, "get">;
   logger: FastifyBaseLogger;
@@ -40,6 +42,7 @@ export interface ApiDependencies {
 export function buildApp(dependencies: ApiDependencies): FastifyInstance {
   const {
     store,
+    inbox,
     blobs,
     logger,
     queues,
@@ -77,6 +80,7 @@ export function buildApp(dependencies: ApiDependencies): FastifyInstance {
       workflowRoutes(v1, { store, agents });
       historyRoutes(v1, { store, agents });
       eventRoutes(v1, { store, heartbeatMs });
+      inboxRoutes(v1, { inbox });
       artifactRoutes(v1, { store, blobs });
       agentRoutes(v1, { store });
     },

@@ -36,6 +36,7 @@ const keyService: Service = {
 const http = new HttpService({
   app: buildApp({
     store,
+    inbox: store.inbox,
     keys: new RedisKeyStore(keyConnection),
     blobs,
     logger,

@@ -1,5 +1,5 @@
 import { readFileSync } from "node:fs";
-import { SubmitView, TaskView, WorkflowRequest, WorkflowSummary, WorkflowView } from "@flotilla/workflow";
+import { ItemView, SubmitView, TaskView, WorkflowRequest, WorkflowSummary, WorkflowView } from "@flotilla/workflow";
 import { z } from "zod";
 import { type ProblemCode, ProblemView, problemType, statusOf } from "./problem.ts";
 import type { AnswerDoc, RouteDoc } from "./route-doc.ts";
@@ -12,7 +12,7 @@ const { version } = z
   .parse(JSON.parse(readFileSync(new URL("../package.json", import.meta.url), "utf8")));
 
 /** Schemas that clients generate types from, by name; all others stand where they are used. */
-const named = { Problem: ProblemView, SubmitView, TaskView, WorkflowRequest, WorkflowSummary, WorkflowView };
+const named = { ItemView, Problem: ProblemView, SubmitView, TaskView, WorkflowRequest, WorkflowSummary, WorkflowView };
 
 /** Problems of every route that needs a key, and of every route that takes a body. */
 const authenticatedProblems: readonly ProblemCode[] = ["unauthenticated", "rate-limited", "store-unavailable"];

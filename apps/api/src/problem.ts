@@ -20,6 +20,7 @@ const kinds = {
   "method-not-allowed": { status: 405, title: "the method is not allowed here" },
   "request-timeout": { status: 408, title: "the request took too long to arrive" },
   "idempotency-conflict": { status: 409, title: "the idempotency key was used with another body" },
+  "already-settled": { status: 409, title: "it was settled before" },
   "not-finished": { status: 409, title: "the task is not finished" },
   "not-retryable": { status: 409, title: "the workflow cannot be retried" },
   "too-large": { status: 413, title: "the body is too large or too deep" },

@@ -1,4 +1,4 @@
-import { WorkflowRequest, WorkflowStatus } from "@flotilla/workflow";
+import { ItemKind, WorkflowId, WorkflowRequest, WorkflowStatus } from "@flotilla/workflow";
 import { z } from "zod";
 
 function wholeNumber(min: number, max: number) {
@@ -21,6 +21,14 @@ const oneTag = z.string().transform((text, context) => {
 export const ListParameters = z.strictObject({
   status: WorkflowStatus.exactOptional(),
   tag: oneTag.exactOptional(),
+  limit: wholeNumber(1, 200).default(50),
+  cursor: z.string().exactOptional(),
+});
+
+/** Query of `GET /v1/inbox`. */
+export const ItemParameters = z.strictObject({
+  kind: ItemKind.exactOptional(),
+  workflowId: WorkflowId.exactOptional(),
   limit: wholeNumber(1, 200).default(50),
   cursor: z.string().exactOptional(),
 });

@@ -4,6 +4,7 @@ import { createLogger } from "@flotilla/runtime";
 import type { KeyRecord } from "@flotilla/workflow";
 import type { FastifyInstance } from "fastify";
 import { type ApiDependencies, buildApp } from "../src/app.ts";
+import { MemoryInbox } from "./memory-inbox.ts";
 import { MemoryStore } from "./memory-store.ts";
 
 /** Keys that the API under test knows. */
@@ -19,6 +20,7 @@ const records: Record<string, KeyRecord> = {
 export interface TestApi {
   app: FastifyInstance;
   store: MemoryStore;
+  inbox: MemoryInbox;
   lookups: string[];
   blobs: Map<string, Buffer>;
   logged: () => string;
@@ -27,6 +29,7 @@ export interface TestApi {
 /** Builds an API for one test; close it with `api.app.close()`. */
 export function testApi(overrides: Partial<ApiDependencies> = {}): TestApi {
   const store = new MemoryStore();
+  const inbox = new MemoryInbox(store);
   const lookups: string[] = [];
   const blobs = new Map<string, Buffer>();
   const log = new PassThrough();
@@ -34,6 +37,7 @@ export function testApi(overrides: Partial<ApiDependencies> = {}): TestApi {
   log.on("data", (line: Buffer) => lines.push(line.toString()));
   const app = buildApp({
     store,
+    inbox,
     keys: {
       async find(apiKey) {
         lookups.push(apiKey);
@@ -45,7 +49,7 @@ export function testApi(overrides: Partial<ApiDependencies> = {}): TestApi {
     logger: createLogger({ role: "api", level: "trace", stream: log }),
     ...overrides,
   });
-  return { app, store, lookups, blobs, logged: () => lines.join("") };
+  return { app, store, inbox, lookups, blobs, logged: () => lines.join("") };
 }
 
 /** Headers of a call with a key. */

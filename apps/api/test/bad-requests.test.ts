@@ -121,9 +121,9 @@ const submits = [
     "400 invalid-body /input/sleepMs",
   ),
   submit(
-    "a step of a later release",
-    { input: { steps: [{ tool: "unsafe" }] }, agent: "probe" },
-    "422 not-supported /input/steps/0/tool",
+    "an approval of a later release",
+    { input: { approval: { summary: "" } }, agent: "probe" },
+    "422 not-supported /input/approval",
   ),
 ];
 

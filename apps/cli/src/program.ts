@@ -3,6 +3,7 @@ import { commandHost } from "./action.ts";
 import { addDemo } from "./commands/demo.ts";
 import { addDoctor } from "./commands/doctor.ts";
 import { addHistoryCommands } from "./commands/history.ts";
+import { addInboxCommands } from "./commands/inbox.ts";
 import { addKeys } from "./commands/keys.ts";
 import { addRun } from "./commands/run.ts";
 import { addUp } from "./commands/up.ts";
@@ -28,6 +29,7 @@ export function buildProgram(onExit: (code: ExitCode) => void): Command {
   addDemo(host);
   addWorkflowCommands(host);
   addHistoryCommands(host);
+  addInboxCommands(host);
   addKeys(host);
   addDoctor(host);
   return program;

@@ -26,6 +26,8 @@ test("every command of the contract is there, with a description and --json", ()
     "cancel",
     "retry",
     "fork",
+    "inbox",
+    "settle",
     "create",
     "list",
     "revoke",

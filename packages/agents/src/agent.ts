@@ -1,6 +1,7 @@
 import type { Artifact, Json, PhaseRequest } from "@flotilla/workflow";
 import type { ToolSet } from "ai";
 import type { z } from "zod";
+import type { Effect, EffectCall } from "./effect.ts";
 
 /** What a model is asked to do. */
 export interface Generation<T> {
@@ -31,6 +32,18 @@ export interface AgentContext {
    */
   step<T extends Json>(name: string, input: Json, fn: (signal: AbortSignal) => Promise<T>): Promise<T>;
   /**
+   * As `step`, for what changes the world outside. An intent is on record before `fn` runs, and where a later claim or
+   * attempt finds one without a result, the class of the effect decides: it runs again with the same key, it is asked
+   * whether it happened, or the task waits for a person, who may also give its result (`null` if they give none).
+   * An error of an `unsafe` effect leaves it in doubt at once, unless it is a `NotAppliedError`.
+   */
+  effect<T extends Json>(
+    name: string,
+    input: Json,
+    effect: Effect<T>,
+    fn: (call: EffectCall) => Promise<T>,
+  ): Promise<T>;
+  /**
    * The tool-calling loop: each model call and each tool call is a durable step. A tool that throws a `TaskError` of
    * class `data` tells the model so; whatever else it throws fails the task as it would outside of a tool.
    */
@@ -53,7 +66,10 @@ export interface Agent<I = unknown, O = unknown> {
   description: string;
   input: z.ZodType<I>;
   output: z.ZodType<O>;
-  /** The tools its models are offered; others cannot be called. May look at `ctx` only when a tool runs. */
+  /**
+   * The tools its models are offered; others cannot be called. May look at `ctx` only when a tool runs. A tool that
+   * changes the world outside is an `effectTool`; any other may run again at any time.
+   */
   tools?: (ctx: AgentContext) => ToolSet;
   /** Whether its result may append phases to the plan. */
   mayPlan?: boolean;

@@ -1,5 +1,7 @@
-import { Artifact, type BlobStore, type ClaimedTask, type Journal, TaskError } from "@flotilla/workflow";
+import { Artifact, type BlobStore, type ClaimedTask, type Journal, type Json, TaskError } from "@flotilla/workflow";
 import type { Agent, AgentContext } from "./agent.ts";
+import type { Effect, EffectCall } from "./effect.ts";
+import { Effects } from "./effects.ts";
 import { generate } from "./generate.ts";
 import type { Model } from "./models/model.ts";
 import { Steps } from "./steps.ts";
@@ -23,12 +25,13 @@ export interface Run {
   signal: AbortSignal;
 }
 
-/** The context of a run, and the artifacts that the task has made, in this run or in those that it replays. */
-export function createContext(run: Run): { ctx: AgentContext; artifacts: () => Promise<Artifact[]> } {
+/** The context of a run, its effects, and the artifacts that the task has made, in this run or in those that it replays. */
+export function createContext(run: Run): { ctx: AgentContext; effects: Effects; artifacts: () => Promise<Artifact[]> } {
   const { task, agent, journal, blobs, model, signal } = run;
   const steps = new Steps({ journal, blobs, signal, mayReplay: task.attempt > 1 || task.claim > 1 });
   const written = new Map<string, Artifact>();
   const { tenant, workflowId, taskId, attempt, claim, epoch } = task;
+  const effects = new Effects({ steps, journal, keyPrefix: `${workflowId}/${taskId}`, signal });
 
   const ctx: AgentContext = {
     tenant,
@@ -41,17 +44,24 @@ export function createContext(run: Run): { ctx: AgentContext; artifacts: () => P
     modelName: model.name,
 
     async step(name, input, fn) {
-      if (!stepNamePattern.test(name)) {
-        throw new TaskError({
-          class: "data",
-          code: "invalid-step-name",
-          message: "a step is named by 1 to 200 characters without #",
-        });
-      }
+      refuseReserved(name);
       return steps.run(steps.keyFor(name), input, fn);
     },
 
-    generate: (generation) => generate({ model, steps, signal, granted: () => agent.tools?.(ctx) ?? {} }, generation),
+    async effect<T extends Json>(
+      name: string,
+      input: Json,
+      effect: Effect<T>,
+      fn: (call: EffectCall) => Promise<T>,
+    ): Promise<T> {
+      refuseReserved(name);
+      // What a person says that it gave is for the agent to make sense of.
+      const attested = (word: Json) => word as T;
+      return effects.run({ step: steps.keyFor(name), tool: name, input, effect, run: fn, attested });
+    },
+
+    generate: (generation) =>
+      generate({ model, steps, effects, signal, granted: () => agent.tools?.(ctx) ?? {} }, generation),
 
     async writeArtifact(name, content, contentType) {
       if (!artifactNamePattern.test(name)) {
@@ -75,9 +85,19 @@ export function createContext(run: Run): { ctx: AgentContext; artifacts: () => P
 
   return {
     ctx,
+    effects,
     async artifacts() {
       const replayed = (await steps.recorded(artifactKey)).map((record) => Artifact.parse(record));
       return [...new Map([...replayed.map((artifact) => [artifact.name, artifact] as const), ...written]).values()];
     },
   };
+}
+
+function refuseReserved(name: string): void {
+  if (stepNamePattern.test(name)) return;
+  throw new TaskError({
+    class: "data",
+    code: "invalid-step-name",
+    message: "a step is named by 1 to 200 characters without #",
+  });
 }

@@ -38,6 +38,7 @@ const idleContext: AgentContext = {
   signal: AbortSignal.abort(),
   modelName: "",
   step: refuse,
+  effect: refuse,
   generate: refuse,
   writeArtifact: refuse,
   progress: refuse,

@@ -1,6 +1,9 @@
 import { type Json, TaskError } from "@flotilla/workflow";
 import type { ToolSet } from "ai";
 import { classify } from "./classify.ts";
+import { type EffectCall, NotAppliedError } from "./effect.ts";
+import { effectOf, type ToolEffect } from "./effect-tool.ts";
+import type { Effects, EffectStep } from "./effects.ts";
 import type { Steps } from "./steps.ts";
 
 /** What a tool call came to: an answer, or a refusal that the model is told and may act upon. */
@@ -27,7 +30,12 @@ export function grantTools(asked: ToolSet | undefined, granted: ToolSet): ToolSe
  * answer to the model, and recorded as one; any other is handed to `fail`, which ends the conversation, for trying
  * again is the business of the fleet and not of a model.
  */
-export function durableTools(tools: ToolSet, steps: Steps, key: string, fail: (error: unknown) => void): ToolSet {
+export function durableTools(
+  tools: ToolSet,
+  { steps, effects }: { steps: Steps; effects: Effects },
+  key: string,
+  fail: (error: unknown) => void,
+): ToolSet {
   return Object.fromEntries(
     Object.entries(tools).map(([name, tool]) => {
       const { execute } = tool;
@@ -38,17 +46,18 @@ export function durableTools(tools: ToolSet, steps: Steps, key: string, fail: (e
           message: `the tool ${name} has no function`,
         });
       }
+      const effect = effectOf(tool);
       const call: typeof execute = async (input, options) => {
-        const callKey = steps.keyFor(`${key}/tool/${options.toolCallId}`);
+        const step = steps.keyFor(`${key}/tool/${options.toolCallId}`);
         // Arguments of a call are parsed from JSON.
-        const record = await steps
-          .run(callKey, { tool: name, input: input as Json }, (signal) =>
-            recordCall(() => execute(input, { ...options, abortSignal: signal })),
-          )
-          .catch((error: unknown) => {
-            fail(error);
-            throw error;
-          });
+        const given = { tool: name, input: input as Json };
+        const running = effect
+          ? effects.run(effectStep(effect, { step, tool: name, input: given }))
+          : steps.run(step, given, (signal) => recordCall(() => execute(input, { ...options, abortSignal: signal })));
+        const record = await running.catch((error: unknown) => {
+          fail(error);
+          throw error;
+        });
         if ("refused" in record) throw new Error(record.refused);
         return record.output;
       };
@@ -57,16 +66,55 @@ export function durableTools(tools: ToolSet, steps: Steps, key: string, fail: (e
   );
 }
 
+/** A call of a tool as an effect, whose result is what the model is told. */
+function effectStep(
+  { class: kind, execute, query }: ToolEffect,
+  { step, tool, input }: { step: string; tool: string; input: { tool: string; input: Json } },
+): EffectStep<ToolRecord> {
+  const run = (call: EffectCall) => recordEffect(() => execute(input.input, call), kind);
+  const attested = (word: Json): ToolRecord => ({ output: word });
+  if (kind !== "queryable") return { step, tool, input, effect: { class: kind }, run, attested };
+  return {
+    step,
+    tool,
+    input,
+    run,
+    attested,
+    effect: {
+      class: kind,
+      async query(call) {
+        const answer = await query(input.input, call);
+        return answer.happened ? { happened: true, result: { output: answer.result } } : answer;
+      },
+    },
+  };
+}
+
+/** As `recordCall`; of an unsafe effect only a `NotAppliedError` is an answer, for any other leaves it in doubt. */
+async function recordEffect(call: () => Promise<Json>, kind: ToolEffect["class"]): Promise<ToolRecord> {
+  try {
+    return { output: await call() };
+  } catch (error) {
+    if (kind === "unsafe" && !(error instanceof NotAppliedError)) throw error;
+    return refusalOf(error);
+  }
+}
+
 async function recordCall(call: () => unknown): Promise<ToolRecord> {
   try {
     const result = call();
     // A step keeps what JSON keeps of a result, whatever its type says.
     return { output: (isAsyncIterable(result) ? await lastOf(result) : await result) as Json };
   } catch (error) {
-    const failure = classify(error);
-    if (failure.class !== "data") throw error;
-    return { refused: failure.message };
+    return refusalOf(error);
   }
+}
+
+/** What the model is told of a failure that it may act upon; any other is thrown on. */
+function refusalOf(error: unknown): ToolRecord {
+  const failure = classify(error);
+  if (failure.class !== "data") throw error;
+  return { refused: failure.message };
 }
 
 /** A tool may stream what it has so far; the last word is its answer. */

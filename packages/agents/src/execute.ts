@@ -14,6 +14,7 @@ import { z } from "zod";
 import type { Agent, AgentResult } from "./agent.ts";
 import { classify } from "./classify.ts";
 import { createContext } from "./context.ts";
+import type { Effects } from "./effects.ts";
 import type { Model } from "./models/model.ts";
 
 /** Largest output of a task, in bytes of JSON. */
@@ -42,9 +43,11 @@ export function createExecutor({ agents, blobs, model, logger }: ExecutorOptions
       const agent = byType.get(task.agent);
       if (!agent) throw dataError("unknown-agent", `this worker has no agent of type ${task.agent}`);
       const input = accept(agent.input, task.input, "invalid-input");
-      const { ctx, artifacts } = createContext({ task, agent, journal, blobs, model, signal });
-      const result = await agent.run(ctx, input);
-      return completed(agent, result, await artifacts());
+      const run = createContext({ task, agent, journal, blobs, model, signal });
+      return await untilSettled(run.effects, signal, async () => {
+        const result = await agent.run(run.ctx, input);
+        return completed(agent, result, await run.artifacts());
+      });
     } catch (error) {
       if (error instanceof ClaimLostError) throw error;
       if (signal.aborted) throw signal.reason;
@@ -54,6 +57,20 @@ export function createExecutor({ agents, blobs, model, logger }: ExecutorOptions
       return { kind: "failed", error: failure };
     }
   };
+}
+
+/** The outcome of the work once no effect of it is under way; parked where one is in doubt, whatever the work came to. */
+async function untilSettled(
+  effects: Effects,
+  signal: AbortSignal,
+  work: () => Promise<TaskOutcome>,
+): Promise<TaskOutcome> {
+  const [ended] = await Promise.allSettled([work()]);
+  await effects.settled();
+  signal.throwIfAborted();
+  if (effects.doubt) return { kind: "parked", doubt: effects.doubt };
+  if (ended.status === "rejected") throw ended.reason;
+  return ended.value;
 }
 
 function completed(agent: Agent, result: AgentResult<unknown>, artifacts: Artifact[]): TaskOutcome {

@@ -4,6 +4,7 @@ import { z } from "zod";
 import type { Generation } from "./agent.ts";
 import { durableCalls } from "./durable-model.ts";
 import { durableTools, grantTools } from "./durable-tools.ts";
+import type { Effects } from "./effects.ts";
 import type { Model } from "./models/model.ts";
 import type { Steps } from "./steps.ts";
 
@@ -16,6 +17,7 @@ const defaultMaxTurns = 16;
 export interface GenerateDeps {
   model: Model;
   steps: Steps;
+  effects: Effects;
   /** The tools that the agent declares. */
   granted: () => ToolSet;
   signal: AbortSignal;
@@ -57,7 +59,7 @@ class Conversation {
     // Taken before anything is awaited: two generations at the same time keep their keys in every replay.
     this.#key = deps.steps.keyFor("#generate");
     const granted = grantTools(generation.tools, deps.granted());
-    this.#tools = durableTools(granted, deps.steps, this.#key, (error) => this.#failure.keep(error));
+    this.#tools = durableTools(granted, deps, this.#key, (error) => this.#failure.keep(error));
     this.#messages = [{ role: "user", content: generation.prompt }];
     this.#maxTurns = generation.maxTurns ?? defaultMaxTurns;
   }

@@ -1,10 +1,12 @@
 import { createHash } from "node:crypto";
 import {
+  AttestedResult,
   type BlobStore,
   canonicalJson,
   type Journal,
   type JournalEntry,
   type Json,
+  type RecordedStep,
   ShutdownError,
   TaskError,
 } from "@flotilla/workflow";
@@ -16,10 +18,13 @@ export const maxSteps = 10_000;
 /** Largest result, in bytes of JSON, that stands in the journal itself; larger ones are blobs. */
 export const maxInlineBytes = 32 * 1024;
 
-/** What stands in the journal for a result: the value, or the blob that holds its JSON. */
+const JsonValue = z.custom<Json>((value) => value !== undefined);
+
+/** What stands in the journal for a result: the value, the blob that holds its JSON, or what a person said it was. */
 const StepRecord = z.union([
-  z.strictObject({ value: z.custom<Json>((value) => value !== undefined) }),
+  z.strictObject({ value: JsonValue }),
   z.strictObject({ blob: z.string(), bytes: z.int() }),
+  AttestedResult,
 ]);
 
 /** What durable steps need: the journal of the claimed task, and a place for large results. */
@@ -39,6 +44,7 @@ export class Steps {
   readonly #options: StepsOptions;
   readonly #calls = new Map<string, number>();
   #taken = 0;
+  #end: Error | undefined;
   #recorded: Promise<Map<string, JournalEntry>> | undefined;
 
   constructor(options: StepsOptions) {
@@ -58,27 +64,39 @@ export class Steps {
    * many steps, the reason of the signal when it is aborted, and whatever `fn` or the journal throw.
    */
   async run<T extends Json>(key: string, input: Json, fn: (signal: AbortSignal) => Promise<T>): Promise<T> {
-    this.#taken += 1;
-    if (this.#taken > maxSteps) throw dataError("too-many-steps", `a task takes at most ${maxSteps} steps`);
     const { signal, journal } = this.#options;
-    const inputHash = sha256(canonicalJson(input));
-
-    const known = (await this.#load()).get(key);
+    const { inputHash, known } = await this.find(key, input);
     if (known) {
-      if (known.inputHash !== inputHash) {
-        throw dataError("nondeterministic", `step ${key} was recorded with another input than it is called with now`);
-      }
+      if (!("result" in known)) throw nondeterministic(`step ${key} was an effect before, and is none now`);
       // The same step with the same input recorded it, so it has the type that `fn` gives.
-      return (await this.#read(known)) as T;
+      return (await this.read(known)) as T;
     }
 
     signal.throwIfAborted();
     const text = JSON.stringify(await fn(signal)) ?? "null";
     // A shutdown still keeps what has been paid for: the claim stands until the task is handed back.
     if (signal.aborted && !(signal.reason instanceof ShutdownError)) throw signal.reason;
-    await journal.record({ key, inputHash, result: await this.#keep(text) });
+    await journal.record({ key, inputHash, result: await this.keep(text) });
     // Parsed from what was recorded, so it has the type of what `fn` gave.
     return JSON.parse(text) as T;
+  }
+
+  /** Counts a step, and finds what the journal holds of it. Throws as `run` does. */
+  async find(key: string, input: Json): Promise<{ inputHash: string; known: JournalEntry | undefined }> {
+    if (this.#end) throw this.#end;
+    this.#taken += 1;
+    if (this.#taken > maxSteps) throw dataError("too-many-steps", `a task takes at most ${maxSteps} steps`);
+    const inputHash = sha256(canonicalJson(input));
+    const known = (await this.#load()).get(key);
+    if (known && known.inputHash !== inputHash) {
+      throw nondeterministic(`step ${key} was recorded with another input than it is called with now`);
+    }
+    return { inputHash, known };
+  }
+
+  /** From now on every step is refused with this error: whatever the agent makes of it, the run has come to its end. */
+  end(error: Error): void {
+    this.#end ??= error;
   }
 
   /**
@@ -87,7 +105,8 @@ export class Steps {
    */
   async recorded(prefix: string): Promise<Json[]> {
     const entries = this.#recorded ? [...(await this.#recorded).values()] : [];
-    return Promise.all(entries.filter((entry) => entry.key.startsWith(prefix)).map((entry) => this.#read(entry)));
+    const results = entries.filter((entry) => "result" in entry);
+    return Promise.all(results.filter(({ key }) => key.startsWith(prefix)).map((entry) => this.read(entry)));
   }
 
   #load(): Promise<Map<string, JournalEntry>> {
@@ -97,16 +116,19 @@ export class Steps {
     return this.#recorded;
   }
 
-  async #keep(text: string): Promise<Json> {
+  /** How a result of that JSON stands in the journal. */
+  async keep(text: string): Promise<Json> {
     const bytes = Buffer.from(text);
     if (bytes.length <= maxInlineBytes) return { value: JSON.parse(text) };
     const blob = await this.#options.blobs.put(bytes);
     return { blob: blob.sha256, bytes: blob.bytes };
   }
 
-  async #read(entry: JournalEntry): Promise<Json> {
+  /** The result that an entry holds. */
+  async read(entry: RecordedStep): Promise<Json> {
     const record = StepRecord.parse(entry.result);
     if ("value" in record) return record.value;
+    if ("attested" in record) return record.attested;
     const content = await this.#options.blobs.get(record.blob, this.#options.signal);
     if (!content) {
       throw new TaskError({
@@ -123,6 +145,10 @@ export class Steps {
 
 function sha256(text: string): string {
   return createHash("sha256").update(text).digest("hex");
+}
+
+function nondeterministic(message: string): TaskError {
+  return dataError("nondeterministic", message);
 }
 
 function dataError(code: string, message: string): TaskError {

@@ -64,6 +64,9 @@ async function runTask(
     journal: {
       load: async () => entries,
       record: async (entry) => void entries.push(entry),
+      intend: async (entry) => void entries.push(entry),
+      conclude: async (entry) => void entries.push(entry),
+      withdraw: async () => {},
       progress: async (message) => void run.messages.push(message),
     },
     signal: new AbortController().signal,

@@ -8,7 +8,14 @@ describe("the input of the probe", () => {
     {},
     { output: null, sleepMs: 0, busyMs: 1 },
     { outputBytes: 200 },
-    { steps: [{ tool: "pure" }, { tool: "idempotent", key: "k", sleepMs: 5 }] },
+    {
+      steps: [
+        { tool: "pure" },
+        { tool: "idempotent", key: "k", sleepMs: 5 },
+        { tool: "queryable" },
+        { tool: "unsafe" },
+      ],
+    },
     { fail: [{ attempt: 1, class: "rate-limit" }], crash: [{}] },
     { steps: [{ tool: "idempotent" }], crash: [{ step: 0, at: "during" }] },
   ])("is taken: %j", (input) => {
@@ -48,16 +55,9 @@ describe("the input of the probe", () => {
       handoff: { to: "research", payload: {} },
       approval: { summary: "sure?" },
       awaitSignal: "go",
-      steps: [{ tool: "pure" }, { tool: "queryable" }, { tool: "unsafe" }],
     };
     expect(probeInputIssues(input)).toEqual([]);
-    expect(paths(unsupportedProbeFields(input))).toEqual([
-      "/handoff",
-      "/approval",
-      "/awaitSignal",
-      "/steps/1/tool",
-      "/steps/2/tool",
-    ]);
+    expect(paths(unsupportedProbeFields(input))).toEqual(["/handoff", "/approval", "/awaitSignal"]);
   });
 
   test.each([null, "text", 7, [], { steps: 1 }, { steps: [null, "pure"] }])(

@@ -110,7 +110,7 @@ describe("the probe", () => {
       error: {
         class: "data",
         code: "not-supported",
-        message: "not supported by this release: /awaitSignal, /steps/0/tool",
+        message: "not supported by this release: /awaitSignal",
       },
     });
     expect(await effects()).toEqual([]);

@@ -26,9 +26,27 @@ class MemoryJournal implements Journal {
   }
 
   async record(entry: JournalEntry): Promise<void> {
+    this.#write(entry);
+  }
+
+  async intend(entry: JournalEntry): Promise<void> {
+    this.#write(entry);
+  }
+
+  async conclude(entry: JournalEntry): Promise<void> {
+    this.#write(entry);
+  }
+
+  async withdraw(key: string): Promise<void> {
+    this.entries.splice(0, this.entries.length, ...this.entries.filter((entry) => entry.key !== key));
+  }
+
+  #write(entry: JournalEntry): void {
     if (this.recordsLeft <= 0) throw new ClaimLostError("superseded");
     this.recordsLeft -= 1;
-    this.entries.push(structuredClone(entry));
+    const place = this.entries.findIndex(({ key }) => key === entry.key);
+    if (place < 0) this.entries.push(structuredClone(entry));
+    else this.entries[place] = structuredClone(entry);
   }
 
   async progress(message: string): Promise<void> {

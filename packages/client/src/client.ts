@@ -2,8 +2,12 @@ import {
   AgentView,
   ArtifactView,
   EventView,
+  type ItemKind,
+  ItemView,
+  SettledItem,
   SubmitView,
   TaskView,
+  type Verdict,
   WorkflowStatus,
   WorkflowSummary,
   WorkflowView,
@@ -33,6 +37,16 @@ export interface ClientOptions {
 export interface ListOptions {
   status?: WorkflowStatus;
   tag?: { key: string; value: string };
+  /** 50 by default, at most 200. */
+  limit?: number;
+  /** What an earlier page answered. */
+  cursor?: string;
+}
+
+/** What `inbox` selects; newest first. */
+export interface InboxOptions {
+  kind?: ItemKind;
+  workflowId?: string;
   /** 50 by default, at most 200. */
   limit?: number;
   /** What an earlier page answered. */
@@ -88,6 +102,13 @@ export interface Client {
   artifacts(id: string, options?: CallOptions): Promise<ArtifactView[]>;
   /** The bytes of a file that an agent made. */
   artifact(id: string, name: string, options?: CallOptions): Promise<Uint8Array>;
+  /** What waits for a person, newest first. */
+  inbox(options?: InboxOptions & CallOptions): Promise<ItemPage>;
+  /**
+   * Settles an item. `ProblemError` code `already-settled` when somebody was first: that may have been an earlier try of
+   * this very call, whose answer was lost; the event `item.settled` says who it was.
+   */
+  settle(item: string, verdict: Verdict, options?: CallOptions): Promise<SettledItem>;
   agents(options?: CallOptions): Promise<AgentView[]>;
   /** Rejects unless the API answers right now; never repeated. */
   health(options?: CallOptions): Promise<void>;
@@ -99,6 +120,10 @@ export type WorkflowRequestInput = z.input<typeof WorkflowRequest>;
 const WorkflowPage = z.object({ workflows: z.array(WorkflowSummary), cursor: z.string().exactOptional() });
 /** One page of a list; without `cursor` it is the last. */
 export type WorkflowPage = z.infer<typeof WorkflowPage>;
+
+const ItemPage = z.object({ items: z.array(ItemView), cursor: z.string().exactOptional() });
+/** One page of the inbox; without `cursor` it is the last. */
+export type ItemPage = z.infer<typeof ItemPage>;
 
 const EventPage = z.object({ events: z.array(EventView), next: z.unknown().optional() });
 const CancelView = z.object({ status: WorkflowStatus });
@@ -177,6 +202,12 @@ export function createClient(options: ClientOptions): Client {
         signal,
         read: (response) => response.bytes(),
       }),
+    inbox: ({ signal, ...query } = {}) =>
+      send(transport, { path: `/v1/inbox${queryString(query)}`, signal, read: as(ItemPage) }),
+    settle: (item, verdict, { signal } = {}) => {
+      const path = `/v1/inbox/${encodeURIComponent(item)}`;
+      return send(transport, { method: "POST", path, body: verdict, signal, read: as(SettledItem) });
+    },
     agents: async ({ signal } = {}) =>
       (await send(transport, { path: "/v1/agents", signal, read: as(AgentList) })).agents,
     health: ({ signal } = {}) =>
@@ -234,9 +265,12 @@ function workflowPath(id: string): string {
   return `/v1/workflows/${encodeURIComponent(id)}`;
 }
 
-function queryString({ status, tag, limit, cursor }: ListOptions): string {
+function queryString({ tag, ...options }: ListOptions & InboxOptions): string {
   const query = new URLSearchParams();
+  const { status, kind, workflowId, limit, cursor } = options;
   if (status !== undefined) query.set("status", status);
+  if (kind !== undefined) query.set("kind", kind);
+  if (workflowId !== undefined) query.set("workflowId", workflowId);
   if (tag !== undefined) query.set("tag", `${tag.key}:${tag.value}`);
   if (limit !== undefined) query.set("limit", String(limit));
   if (cursor !== undefined) query.set("cursor", cursor);

@@ -82,8 +82,8 @@ export class Admission {
     this.#letIn();
   }
 
-  /** A workflow that was active has ended. */
-  ended(): void {
+  /** A workflow that was active has ended, or waits for a person. */
+  madeRoom(): void {
     this.#active--;
     this.#letIn();
   }

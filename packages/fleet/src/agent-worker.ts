@@ -1,6 +1,14 @@
 import { setTimeout as delay } from "node:timers/promises";
 import type { CheckResult, Logger, Metrics, RedisSettings, Service } from "@flotilla/runtime";
-import { type BlobStore, ClaimLostError, type Dispatch, type Executor, ShutdownError } from "@flotilla/workflow";
+import {
+  type BlobStore,
+  ClaimLostError,
+  type Dispatch,
+  type Executor,
+  isolationDeaths,
+  type Journal,
+  ShutdownError,
+} from "@flotilla/workflow";
 import { type Job, WaitingError } from "bullmq";
 import { type Claim, Claims, unresolved } from "./claims.ts";
 import { connect, type Connection, disconnect, isConnected } from "./connection.ts";
@@ -26,6 +34,8 @@ export interface AgentWorkerOptions {
   /** Tasks at once. */
   concurrency: number;
   executor: Executor;
+  /** Runs the tasks under which two workers have died already, each in a process of its own. */
+  isolatedExecutor: Executor;
   blobs: BlobStore;
   metrics: Metrics;
   logger: Logger;
@@ -139,7 +149,7 @@ export class AgentWorker implements Service {
 
   /** Runs a claimed task to its record; answers how that went, as the metrics name it. */
   async #run(claims: Claims, claim: Claim, signal: AbortSignal): Promise<string> {
-    const { executor } = this.#options;
+    const executor = claim.deaths < isolationDeaths ? this.#options.executor : this.#options.isolatedExecutor;
     try {
       const task = await this.#insist(() => claims.task(claim)).catch(unresolved);
       const outcome = "kind" in task ? task : await executor(task, this.#journal(claims, claim), signal);
@@ -184,12 +194,15 @@ export class AgentWorker implements Service {
     }
   }
 
-  #journal(claims: Claims, claim: Claim) {
+  #journal(claims: Claims, claim: Claim): Journal {
     const journal = claims.journal(claim);
     return {
       load: () => this.#insist(() => journal.load()),
-      record: (entry: Parameters<typeof journal.record>[0]) => this.#insist(() => journal.record(entry)),
-      progress: (message: string) => this.#insist(() => journal.progress(message)),
+      record: (entry) => this.#insist(() => journal.record(entry)),
+      intend: (entry) => this.#insist(() => journal.intend(entry)),
+      conclude: (entry) => this.#insist(() => journal.conclude(entry)),
+      withdraw: (key) => this.#insist(() => journal.withdraw(key)),
+      progress: (message) => this.#insist(() => journal.progress(message)),
     };
   }
 

@@ -42,6 +42,8 @@ export interface Claim {
   readonly attempt: number;
   readonly claim: number;
   readonly epoch: number;
+  /** Workers that had died under the task when it was dispatched. */
+  readonly deaths: number;
   /** Unique, and the same in every try to claim: a claim repeated because its answer was lost gets that answer. */
   readonly holder: string;
   readonly spec: Spec;
@@ -71,7 +73,10 @@ export class Claims {
     return `${this.#process}.${this.#claims}`;
   }
 
-  async claim({ workflowId, taskId, attempt, dispatch }: TaskJob, holder: string): Promise<Claim | Unclaimed> {
+  async claim(
+    { workflowId, taskId, attempt, dispatch, deaths = 0 }: TaskJob,
+    holder: string,
+  ): Promise<Claim | Unclaimed> {
     const tag = tagOf(workflowId);
     const reply = await this.#scripts.item(
       "claim",
@@ -100,6 +105,7 @@ export class Claims {
       attempt,
       claim,
       epoch,
+      deaths,
       holder,
       spec,
       workflowInput: input === null ? null : (JSON.parse(input) as Json),
@@ -129,9 +135,29 @@ export class Claims {
   async record(claim: Claim, outcome: TaskOutcome): Promise<readonly Dispatch[] | undefined> {
     const { taskId, attempt, epoch } = claim;
     const at = { taskId, attempt, epoch };
-    if (outcome.kind === "failed") {
-      return this.#record(claim, "failed", "", false, { type: "task.failed", ...at, data: { error: outcome.error } });
+    switch (outcome.kind) {
+      case "completed":
+        return this.#complete(claim, outcome);
+      case "failed":
+        return this.#record(claim, "failed", "", false, { type: "task.failed", ...at, data: { error: outcome.error } });
+      case "parked": {
+        const { doubt: detail } = outcome;
+        const summary = `nobody knows whether ${detail.tool} of task ${taskId} has happened`;
+        const data = { kind: "outcome-unknown" as const, summary, detail };
+        return this.#record(claim, "parked", "", false, { type: "item.opened", ...at, data });
+      }
+      case "died": {
+        const data = { deaths: claim.deaths + 1, isolated: outcome.reason };
+        return this.#record(claim, "died", "", false, { type: "task.crashed", ...at, data });
+      }
     }
+  }
+
+  async #complete(
+    claim: Claim,
+    outcome: Extract<TaskOutcome, { kind: "completed" }>,
+  ): Promise<readonly Dispatch[] | undefined> {
+    const { taskId, attempt, epoch } = claim;
     const json = JSON.stringify(outcome.output);
     const bytes = Buffer.byteLength(json);
     const { artifacts, append } = outcome;
@@ -142,7 +168,13 @@ export class Claims {
       ...(append ? { append } : {}),
     };
     const kept = await keepOutput(this.#blobs, json, bytes);
-    return this.#record(claim, "completed", kept, !append, { type: "task.completed", ...at, data });
+    return this.#record(claim, "completed", kept, !append, {
+      type: "task.completed",
+      taskId,
+      attempt,
+      epoch,
+      data,
+    });
   }
 
   /** Hands the task back: it is dispatched again as the same attempt. */
@@ -166,8 +198,8 @@ export class Claims {
   /** The journal of a claimed task. */
   journal(claim: Claim): Journal {
     const { tag, workflowId, taskId, attempt, epoch, holder } = claim;
-    const write = async (kind: "result" | "progress", key: string, value: unknown) => {
-      const item = [workflowId, taskId, epoch, holder, kind, key, JSON.stringify(value)];
+    const write = async (kind: StepWrite, key: string, value?: unknown) => {
+      const item = [workflowId, taskId, epoch, holder, kind, key, value === undefined ? "" : JSON.stringify(value)];
       const answer = await this.#scripts.item("step", tag, item);
       if (answer === "kept") return;
       this.#onRefused("step");
@@ -183,6 +215,9 @@ export class Claims {
         return entries;
       },
       record: (entry) => write("result", entry.key, entry),
+      intend: (entry) => write("intent", entry.key, entry),
+      conclude: (entry) => write("outcome", entry.key, entry),
+      withdraw: (key) => write("withdrawal", key),
       progress: (message) => {
         const event: EventBody = { type: "task.progressed", taskId, attempt, epoch, data: { message } };
         return write("progress", "", event);
@@ -206,6 +241,9 @@ export class Claims {
     return undefined;
   }
 }
+
+/** What lua/step.lua writes. */
+type StepWrite = "result" | "intent" | "outcome" | "withdrawal" | "progress";
 
 /** Every answer but `claimed` stands alone. */
 function isUnclaimed(reply: Reply): reply is [Unclaimed] {

@@ -1,4 +1,5 @@
 import type { Metrics } from "@flotilla/runtime";
+import { ItemKind } from "@flotilla/workflow";
 import { admissionQueue, agentQueue, shardTag } from "./keys.ts";
 import type { Queues } from "./queues.ts";
 import type { Scripts } from "./scripts.ts";
@@ -33,6 +34,23 @@ export class FleetMetrics {
       const { wait, prioritized, active } = await this.#queues.depth(agentQueue(agent));
       this.#metrics.queueBacklog.set({ agent_type: agent }, wait + prioritized + active);
     }
+  }
+
+  /** Shows how many items of each kind wait for a person. */
+  async sampleItems(): Promise<void> {
+    const open = new Map<string, number>(ItemKind.options.map((kind) => [kind, 0]));
+    const shards = await Promise.all(
+      this.#shards.map((shard) => this.#scripts.call("open-items", shardTag(shard), [])),
+    );
+    for (const reply of shards) {
+      // Kind and number by turns, the numbers as text.
+      const flat = reply as string[];
+      for (let index = 0; index < flat.length; index += 2) {
+        const kind = flat[index] ?? "";
+        open.set(kind, (open.get(kind) ?? 0) + Number(flat[index + 1]));
+      }
+    }
+    for (const [kind, count] of open) this.#metrics.openItems.set({ kind }, count);
   }
 
   async #sampleQueue(queue: string): Promise<void> {

@@ -9,6 +9,8 @@ export interface TaskJob {
   taskId: string;
   attempt: number;
   dispatch: number;
+  /** Workers that have died under the task; left out for none. */
+  deaths?: number;
 }
 
 /** What a job of the admission queue says. */
@@ -130,8 +132,8 @@ export class Queues {
   }
 }
 
-function taskJob(workflowId: string, { taskId, attempt, dispatch }: Dispatch): TaskJob {
-  return { workflowId, taskId, attempt, dispatch };
+function taskJob(workflowId: string, { taskId, attempt, dispatch, deaths }: Dispatch): TaskJob {
+  return { workflowId, taskId, attempt, dispatch, ...(deaths > 0 && { deaths }) };
 }
 
 function ifWrongType(error: unknown): null[] {

@@ -12,6 +12,7 @@ import {
   type Priority,
   shardOf,
   type Wave,
+  type WorkflowState,
 } from "@flotilla/workflow";
 import { shardTag, tagOf } from "./keys.ts";
 import { advance, everyLine, type FoldedLog, parseLines } from "./log.ts";
@@ -50,8 +51,8 @@ export interface ReconcilerDeps {
   readAgents(): Promise<AgentCatalog>;
   /** Told when something on a shard becomes due, in ms from now; not later than that it is to be swept. */
   onDue(shard: string, inMs: number): void;
-  /** Told when a workflow that was started has ended by a decision of this one. */
-  onEnded(): void;
+  /** Told when a workflow that was active has ended, or begins to wait for a person, by a decision of this one. */
+  onRoom(): void;
   defaults: Look["defaults"];
   /** How long a workflow is kept after its end, in ms. */
   retentionMs: number;
@@ -253,6 +254,9 @@ export class Reconciler {
     const specs = events.flatMap((event) =>
       event.type === "workflow.planned" ? specsOf(addedPhases(event, request), request.input) : [],
     );
+    const items = events.flatMap((event, index) =>
+      event.type === "item.opened" ? [[index + 1, event.data.kind]] : [],
+    );
     const hasEnded = after.endedAt !== undefined;
     // See the header of lua/commit.lua for the shape.
     const [answer, firstSeq, at] = (await this.#deps.scripts.item("commit", taken.tag, [
@@ -268,17 +272,19 @@ export class Reconciler {
       ...changes,
       specs.length,
       ...specs.flat(),
+      items.length,
+      ...items.flat(),
     ])) as ["ok", number, number] | [string];
     if (answer !== "ok" || firstSeq === undefined || at === undefined) {
       this.#deps.metrics.fencedWrites.inc({ script: "commit" });
       return undefined;
     }
     this.#measure(events, after.createdAt, at);
+    if (isActive(held.state) && !isActive(after)) this.#deps.onRoom();
     // Facts that came between were not seen: the state stays where it was, and the next look folds both.
     if (firstSeq !== held.state.seq + 1) return held.state.seq;
     if (hasEnded) {
       this.#cache.delete(taken.id);
-      if (held.state.status !== "queued") this.#deps.onEnded();
       return firstSeq + texts.length - 1;
     }
     const lines = texts.map((text, index) => ({ seq: firstSeq + index, at, text }));
@@ -317,12 +323,18 @@ export class Reconciler {
     for (const { type } of events) {
       if (type === "task.retrying") metrics.recoveryOperations.inc({ strategy: "retry" });
       if (type === "task.crashed") metrics.recoveryOperations.inc({ strategy: "redispatch" });
+      if (type === "task.quarantined") metrics.recoveryOperations.inc({ strategy: "quarantine" });
       if (type === "repair.applied") metrics.recoveryOperations.inc({ strategy: "repair" });
       if (/^workflow\.(completed|failed|aborted|cancelled)$/.test(type)) {
         metrics.workflowDurationSeconds.observe(Math.max(0, at - createdAt) / 1000);
       }
     }
   }
+}
+
+/** Whether it is one of those that `MAX_ACTIVE_WORKFLOWS` bounds. */
+function isActive({ status, endedAt }: WorkflowState): boolean {
+  return endedAt === undefined && status !== "queued" && status !== "waiting";
 }
 
 function newToken(): string {

@@ -7,6 +7,7 @@ import {
   type EventBody,
   forkLog,
   type ForkOutcome,
+  type Inbox,
   isSettled,
   type Json,
   type ListQuery,
@@ -32,6 +33,7 @@ import { connect, type Connection, disconnect, isConnected } from "./connection.
 import { decodeCursor, encodeCursor } from "./cursor.ts";
 import { type DurableLink, openDurable } from "./durable-link.ts";
 import { forkItem } from "./fork-item.ts";
+import { RedisInbox } from "./inbox.ts";
 import { agentQueue, idempotencyPlace, newWorkflowId, shardTag, tagOf } from "./keys.ts";
 import { advance, eventOf, everyLine, type FoldedLog, parseLines } from "./log.ts";
 import { LruMap } from "./lru-map.ts";
@@ -74,6 +76,7 @@ export class RedisStore implements WorkflowStore, Service {
   readonly #durable: DurableLink;
   readonly #scripts: Scripts;
   readonly #queues: Queues;
+  readonly #inbox: Inbox;
   readonly #cache = new LruMap<string, FoldedLog>(cachedWorkflows);
   #shards: readonly string[] = [];
   #admissions: { id: string; priority: Priority }[] = [];
@@ -84,6 +87,8 @@ export class RedisStore implements WorkflowStore, Service {
     this.#durable = openDurable(options.redis, "failFast", options.logger);
     this.#scripts = new Scripts(this.#connection, this.#durable.writer);
     this.#queues = new Queues(this.#connection);
+    const guard = <T>(answer: Promise<T>) => this.#guard(answer);
+    this.#inbox = new RedisInbox({ scripts: this.#scripts, shards: () => this.#shards, guard });
   }
 
   async start(): Promise<void> {
@@ -95,6 +100,11 @@ export class RedisStore implements WorkflowStore, Service {
     this.#durable.close();
     disconnect(this.#connection);
     await this.#queues.close().catch(() => undefined);
+  }
+
+  /** What waits for a person. */
+  get inbox(): Inbox {
+    return this.#inbox;
   }
 
   /** The queues, for boards; read only. */

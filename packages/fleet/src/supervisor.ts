@@ -79,7 +79,7 @@ export class Supervisor implements Service {
       agents: () => this.#catalog,
       readAgents: () => this.#refresh(scripts),
       onDue: (shard, inMs) => this.#due(shard, inMs),
-      onEnded: () => this.#admission?.ended(),
+      onRoom: () => this.#admission?.madeRoom(),
     });
     const fleetMetrics = new FleetMetrics({ scripts, queues, metrics, shards });
 
@@ -103,7 +103,9 @@ export class Supervisor implements Service {
       await admission.measure(() => fleetMetrics.sampleActive());
     });
     this.#every(mendMs, () => mendQueues({ scripts, metrics, logger }, [admissionQueue, ...this.#queueNames()]));
-    this.#every(5 * refreshMs, () => fleetMetrics.sampleQueues([...this.#catalog.keys()]));
+    this.#every(5 * refreshMs, async () => {
+      await Promise.all([fleetMetrics.sampleQueues([...this.#catalog.keys()]), fleetMetrics.sampleItems()]);
+    });
     this.#loop = this.#run(reconciler, shards);
   }
 

@@ -11,6 +11,6 @@ export function waveDispatches(tasks: string): Dispatch[] {
   if (tasks === "") return [];
   return tasks.split(",").map((text) => {
     const [taskId = "", agent = "", priority] = text.split(":");
-    return { taskId, agent, attempt: 1, dispatch: 1, priority: Priority.parse(priority) };
+    return { taskId, agent, attempt: 1, dispatch: 1, priority: Priority.parse(priority), deaths: 0 };
   });
 }

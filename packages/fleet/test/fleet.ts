@@ -75,6 +75,8 @@ const descriptor = (type: string): AgentDescriptor => ({
 export class TestFleet {
   /** What a task with the input `{ act: <name> }` does. */
   readonly acts = new Map<string, Executor>();
+  /** What a task does that is run alone, whatever its input; as any other unless set. */
+  isolated: Executor | undefined;
   readonly store: RedisStore;
   readonly blobs: BlobStore;
   readonly connection: Connection;
@@ -122,7 +124,8 @@ export class TestFleet {
     };
     const { redis } = this.#options;
     const options = { redis, agentType, workerId, concurrency: 20, executor, blobs: this.blobs, metrics, logger };
-    return new AgentWorker({ ...options, drainMs: 200 });
+    const isolatedExecutor: Executor = (...run) => (this.isolated ?? executor)(...run);
+    return new AgentWorker({ ...options, isolatedExecutor, drainMs: 200 });
   }
 
   async addSupervisor(): Promise<Supervisor> {

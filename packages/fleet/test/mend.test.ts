@@ -22,7 +22,7 @@ const name = agentQueue("worker");
 const prefix = queuePrefix(name);
 const keyOf = (part: string) => `${prefix}:${name}:${part}`;
 
-const dispatch: Dispatch = { taskId: "a", agent: "worker", attempt: 1, dispatch: 1, priority: "normal" };
+const dispatch: Dispatch = { taskId: "a", agent: "worker", attempt: 1, dispatch: 1, deaths: 0, priority: "normal" };
 const workflowId = "wf_00_00000000000000000000000000";
 const jobId = `${workflowId}.a.1.1`;
 

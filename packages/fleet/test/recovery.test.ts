@@ -1,6 +1,6 @@
 import { createMetrics, redisSettingsOf } from "@flotilla/runtime";
 import { describeRealRedis, startRedis, type TestRedis, until } from "@flotilla/testkit";
-import { ClaimLostError, type WorkflowEvent } from "@flotilla/workflow";
+import { ClaimLostError, type ItemView, type WorkflowEvent } from "@flotilla/workflow";
 import { afterAll, afterEach, beforeAll, expect, test } from "vitest";
 import { Queues } from "../src/index.ts";
 import { type Claim, Claims } from "../src/claims.ts";
@@ -48,6 +48,11 @@ describeRealRedis("recovery", () => {
     return { claim, claims };
   }
 
+  /** The first item of a workflow, once there is one. */
+  async function openItem(fleet: TestFleet, workflowId: string): Promise<ItemView> {
+    return until(async () => (await fleet.store.inbox.list({ tenant, workflowId, limit: 1 }))?.items[0]);
+  }
+
   /** Lets the lease run out, again and again until somebody has judged it. */
   async function judged(fleet: TestFleet, id: string, taskId: string, type: string, times = 1): Promise<void> {
     await until(async () => {
@@ -73,23 +78,69 @@ describeRealRedis("recovery", () => {
     expect(run.view.result).toBe("a");
   });
 
-  test("the third death of a task's worker fails it as poison, and the rest of the plan goes on without it", async () => {
+  test("after two deaths a task is run alone, and however often its worker dies after that, it goes on", async () => {
     const fleet = await start({ workers: 0 });
-    const id = await fleet.submit(
-      planOf(phase("p", [task("a", "a", { onFailure: "continue" })]), phase("q", [task("b")])),
-    );
-    for (const death of [1, 2, 3]) {
+    const id = await fleet.submit(single);
+    for (const death of [1, 2, 3, 4]) {
+      await claimAndDie(fleet, id, "a", death);
+      await judged(fleet, id, "a", "task.crashed", death);
+    }
+    const alone: number[] = [];
+    fleet.isolated = async ({ input, claim }) => {
+      alone.push(claim);
+      return { kind: "completed", output: input };
+    };
+    await fleet.addWorker("alive");
+    expect((await fleet.end(id)).view).toMatchObject({ status: "completed", result: "a", tasks: [{ attempt: 1 }] });
+    expect(alone).toEqual([5]);
+  });
+
+  test("a task that dies alone waits for a person, who may let it try again alone or give it up", async () => {
+    const fleet = await start({ workers: 0 });
+    fleet.isolated = async ({ attempt }) =>
+      attempt < 3 ? { kind: "died", reason: "SIGKILL" } : { kind: "completed", output: "at last" };
+    const id = await fleet.submit(single);
+    for (const death of [1, 2]) {
       await claimAndDie(fleet, id, "a", death);
       await judged(fleet, id, "a", "task.crashed", death);
     }
     await fleet.addWorker("alive");
+    for (const attempt of [1, 2]) {
+      const item = await openItem(fleet, id);
+      expect(item).toMatchObject({ kind: "quarantine", detail: { deaths: 3, reason: "SIGKILL", attempt } });
+      await fleet.store.inbox.settle(tenant, item.id, { decision: "retry" }, "me");
+    }
     const run = await fleet.end(id);
-    expect(run.view).toMatchObject({
-      status: "completed",
-      tasks: [{ error: { class: "poison", code: "worker-died" } }, {}],
+    expect(run.view).toMatchObject({ status: "completed", result: "at last", tasks: [{ attempt: 3 }] });
+    const once = ["task.scheduled", "task.started", "task.crashed"];
+    const asked = ["task.quarantined", "item.opened", "item.settled"];
+    const last = ["task.scheduled", "task.started", "task.completed"];
+    expect(story(run, "a")).toEqual([...once, ...once, ...once, ...asked, ...once, ...asked, ...last]);
+  });
+
+  test("a workflow that waits for a person is not active, and is looked at every minute", async () => {
+    const fleet = await start({ maxActiveWorkflows: 1 });
+    const detail = { step: "s", tool: "s", key: "k", argumentsBytes: 2, argumentsHash: "h" };
+    fleet.acts.set("doubt", async ({ claim }) =>
+      claim === 1 ? { kind: "parked", doubt: detail } : { kind: "completed", output: "done" },
+    );
+    const id = await fleet.submit(planOf(phase("p", [task("a", { act: "doubt" })])));
+    const item = await openItem(fleet, id);
+    await until(async () => (await fleet.types(id)).includes("workflow.waiting"));
+    expect(await fleet.connection.sismember(`${tagOf(id)}:active`, id)).toBe(0);
+    // The only place is free again.
+    expect((await fleet.run(single)).view.status).toBe("completed");
+    await until(async () => {
+      const due = Number(await fleet.connection.zscore(`${tagOf(id)}:due`, id)) - Date.now();
+      return due > 30_000 && due <= 60_000;
     });
-    expect(statuses(run)).toEqual({ a: "failed", b: "completed" });
-    expect(story(run, "a").filter((type) => type === "task.started")).toHaveLength(3);
+    expect(await fleet.store.list({ tenant, status: "waiting", limit: 10 })).toMatchObject({ workflows: [{ id }] });
+    await fleet.store.inbox.settle(tenant, item.id, { decision: "happened", result: 7 }, "me");
+    const run = await fleet.end(id);
+    expect(run.view).toMatchObject({ status: "completed", result: "done", tasks: [{ attempt: 1 }] });
+    const between = ["task.scheduled", "task.started", "item.opened", "item.settled", "task.scheduled"];
+    expect(story(run, "a")).toEqual([...between, "task.started", "task.completed"]);
+    expect(await fleet.connection.sismember(`${tagOf(id)}:active`, id)).toBe(0);
   });
 
   test("a task that runs too long is timed out, told to stop, and tried again", async () => {
@@ -216,7 +267,7 @@ describeRealRedis("recovery", () => {
       agents: () => new Map([["worker", { mayPlan: false }]]),
       readAgents: async () => new Map(),
       onDue: () => undefined,
-      onEnded: () => undefined,
+      onRoom: () => undefined,
       defaults: { attempts: 3, concurrency: 10 },
       retentionMs: 60_000,
       metrics: createMetrics(),

@@ -4,6 +4,7 @@ import { claimRules } from "./rules/claims.ts";
 import { commitRules } from "./rules/commits.ts";
 import { fencingRules } from "./rules/fencing.ts";
 import { forkRules } from "./rules/forks.ts";
+import { itemRules } from "./rules/items.ts";
 import { lookRules } from "./rules/looks.ts";
 import { readingRules } from "./rules/reading.ts";
 import { registryRules } from "./rules/registry.ts";
@@ -21,6 +22,7 @@ export function scriptRules(connection: () => Connection): void {
   claimRules(newShard);
   retryRules(newShard);
   forkRules(newShard);
+  itemRules(newShard);
   describe("fencing", () => fencingRules(newShard));
   describe("registry", () => registryRules(connection));
 }

@@ -53,6 +53,8 @@ interface Commit {
   specs?: Record<string, string>;
   /** Of the workflow, as JSON. */
   input?: string;
+  /** By place among the events, from 1. */
+  items?: [place: number, kind: string][];
 }
 
 interface Settle {
@@ -187,10 +189,11 @@ export class Shard {
       claims = [],
       specs = {},
       input,
+      items = [],
     } = commit;
     const fields = Object.entries(specs).map(([task, text]) => [`spec:${task}`, text]);
     if (input !== undefined) fields.push(["input", input]);
-    const lists = [events.map((event) => JSON.stringify(event)), claims, fields];
+    const lists = [events.map((event) => JSON.stringify(event)), claims, fields, items];
     const args = [
       id,
       token,
@@ -223,6 +226,32 @@ export class Shard {
 
   keepStep(id: string, task: string, { epoch, holder }: Writer, key: string, value: string): Promise<Reply> {
     return this.item("step", [id, task, epoch, holder, "result", key, value]);
+  }
+
+  /** A write of a running task; see lua/step.lua for the kinds. */
+  write(id: string, task: string, { epoch, holder }: Writer, kind: string, key: string, value: string): Promise<Reply> {
+    return this.item("step", [id, task, epoch, holder, kind, key, value]);
+  }
+
+  /** Ends a claim whose task waits for a person. */
+  async park(id: string, task: string, { epoch, holder }: Writer): Promise<string> {
+    const event = { type: "item.opened", taskId: task, attempt: 1, epoch, data: { kind: "outcome-unknown" } };
+    const item = [id, task, epoch, holder, "parked", "", 0, JSON.stringify(event)];
+    const [answer] = (await this.item("record", item, [5000])) as [string, string?];
+    return answer;
+  }
+
+  /** The word of a person on the item that the line `seq` opened. */
+  answer(id: string, seq: number, { owner = tenant, task = "a", step = "pay", entry = "word" } = {}): Promise<Reply> {
+    return this.item("answer", [id, seq, owner, JSON.stringify({ type: "item.settled" }), task, step, entry]);
+  }
+
+  /** Ids of one page of the inbox. */
+  async items({ owner = tenant, kind = "", workflow = "", most = 50, newest = "+inf", before = "" } = {}): Promise<
+    string[]
+  > {
+    const page = (await this.item("items", [owner, kind, workflow, most, newest, before])) as [string, ...Reply[]][];
+    return page.map(([id]) => id);
   }
 
   progress(id: string, task: string, { epoch, holder }: Writer, message = "on it"): Promise<Reply> {

@@ -7,3 +7,4 @@ export * from "./logger.ts";
 export * from "./metrics.ts";
 export * from "./node-flags.ts";
 export * from "./redis-settings.ts";
+export { watchEventLoop } from "./watchdog.ts";

@@ -49,6 +49,12 @@ export function createMetrics() {
       labelNames: ["agent_type"],
       registers,
     }),
+    openItems: new Gauge({
+      name: "flotilla_open_items",
+      help: "What waits for a person, by kind, fleet-wide",
+      labelNames: ["kind"],
+      registers,
+    }),
     workflowDurationSeconds: new Histogram({
       name: "flotilla_workflow_duration_seconds",
       help: "From submission to the end of a workflow",

@@ -1,12 +1,21 @@
 import { type EventBody, requestedPhases, singleTask } from "./event.ts";
-import { type Failure, poisonDeaths } from "./failure.ts";
+import type { Failure } from "./failure.ts";
 import { type Dispatch, schedulingOf } from "./dispatch.ts";
 import { StateDraft } from "./fold.ts";
+import type { ItemKind } from "./item.ts";
 import { lookAhead, type Wave } from "./look-ahead.ts";
 import { type AgentCatalog, planIssues } from "./plan.ts";
 import { PhaseRequest, type Priority } from "./request.ts";
 import { retryDelayMs } from "./retry.ts";
-import { fatalFailure, isOutstanding, isReady, isSettled, type TaskState, type WorkflowState } from "./state.ts";
+import {
+  fatalFailure,
+  isOutstanding,
+  isParked,
+  isReady,
+  isSettled,
+  type TaskState,
+  type WorkflowState,
+} from "./state.ts";
 import { z } from "zod";
 
 /**
@@ -107,14 +116,18 @@ class Decider {
     if (this.#state.status === "queued") return this.#waitForAdmission();
     if (!this.#state.isPlanned) this.#plan();
     this.#judgeExpired();
+    this.#quarantine();
+    this.#carryOutVerdicts();
     this.#judgeProposals();
     const failed = this.#fatalTask();
     if (failed) return this.#fail(failed.task, failed.error);
     if (this.#state.phases.every((phase) => phase.open === 0))
       return this.#emit({ type: "workflow.completed", data: {} });
+    if (this.#state.status === "waiting" && !isParked(this.#state)) this.#emit({ type: "workflow.resumed", data: {} });
     this.#retry();
     this.#repair();
     this.#schedule();
+    if (this.#state.status !== "waiting" && isParked(this.#state)) this.#emit({ type: "workflow.waiting", data: {} });
   }
 
   #emit(event: EventBody): void {
@@ -158,12 +171,30 @@ class Decider {
         this.#emit({ type: "task.timed_out", ...at, data: { timeoutMs: task.timeoutMs } });
         continue;
       }
-      const deaths = task.deaths + 1;
-      this.#emit({ type: "task.crashed", ...at, data: { deaths } });
-      if (deaths >= poisonDeaths) {
-        const message = `${deaths} workers died while they ran this task`;
-        this.#emit({ type: "task.failed", ...at, data: { error: { class: "poison", code: "worker-died", message } } });
-      }
+      this.#emit({ type: "task.crashed", ...at, data: { deaths: task.deaths + 1 } });
+    }
+  }
+
+  /** Only a death in a process of its own condemns a task: under any other the neighbours died too, and may be to blame. */
+  #quarantine(): void {
+    for (const { id: taskId, attempt, deaths, stage } of this.#state.tasks.values()) {
+      if (stage.kind !== "condemned") continue;
+      const detail = { deaths, reason: stage.reason };
+      const summary = `task ${taskId} ended the process that it had to itself: ${stage.reason}`;
+      this.#emit({ type: "task.quarantined", taskId, attempt, data: detail });
+      this.#emit({ type: "item.opened", taskId, attempt, data: { kind: "quarantine", summary, detail } });
+    }
+  }
+
+  #carryOutVerdicts(): void {
+    for (const { id: taskId, attempt, deaths, stage } of this.#state.tasks.values()) {
+      if (stage.kind !== "waiting" || stage.verdict === undefined) continue;
+      this.#emit({
+        type: "task.failed",
+        taskId,
+        attempt,
+        data: { error: givenUp(stage.about, deaths, stage.verdict) },
+      });
     }
   }
 
@@ -268,21 +299,23 @@ class Decider {
 
   /** Repeats a dispatch that may be lost, and names a job that has waited long enough to be looked for. */
   #watch(task: TaskState, since: number, isRepeated: boolean): void {
-    const { id: taskId, agent, attempt, dispatch, priority } = task;
+    const { id: taskId, agent, attempt, dispatch, priority, deaths } = task;
+    const again = { taskId, agent, attempt, dispatch, priority, deaths };
     const isOverdue = since + lookEveryMs <= this.#look.now;
-    if (isRepeated) this.#dispatches.push({ taskId, agent, attempt, dispatch, priority });
-    else if (isOverdue) this.#suspects.push({ taskId, agent, attempt, dispatch, priority });
+    if (isRepeated) this.#dispatches.push(again);
+    else if (isOverdue) this.#suspects.push(again);
     this.#nextLook = Math.min(this.#nextLook, (isOverdue ? this.#look.now : since) + lookEveryMs);
   }
 
   #dispatch(tasks: readonly TaskState[]): void {
     if (tasks.length === 0) return;
-    const dispatches = tasks.map(({ id, agent, attempt, dispatch, priority }) => ({
+    const dispatches = tasks.map(({ id, agent, attempt, dispatch, priority, deaths }) => ({
       taskId: id,
       agent,
       attempt,
       dispatch: dispatch + 1,
       priority,
+      deaths,
     }));
     this.#emit(schedulingOf(dispatches));
     this.#dispatches.push(...dispatches);
@@ -291,6 +324,17 @@ class Decider {
       // The first attempt of a task that nobody has claimed is open without a word.
       if (attempt > 1 || dispatch > 1) this.#claims.push({ kind: "reopen", taskId, epoch, attempt, dispatch });
     }
+  }
+}
+
+/** Why a task has failed that a person has given up. */
+function givenUp(about: ItemKind, deaths: number, reason: string): Failure {
+  const because = reason === "" ? "" : `: ${reason}`;
+  switch (about) {
+    case "outcome-unknown":
+      return { class: "unknown", code: "outcome-unknown", message: `an effect was left in doubt${because}` };
+    case "quarantine":
+      return { class: "poison", code: "worker-died", message: `${deaths} processes died under this task${because}` };
   }
 }
 

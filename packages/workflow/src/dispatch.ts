@@ -8,6 +8,8 @@ export interface Dispatch {
   attempt: number;
   dispatch: number;
   priority: Priority;
+  /** Workers that have died under the task: after two it runs in a process of its own. */
+  deaths: number;
 }
 
 /** The event that schedules these dispatches, of which there is at least one. */

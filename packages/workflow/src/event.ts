@@ -1,5 +1,6 @@
 import { z } from "zod";
 import { Failure } from "./failure.ts";
+import { ItemDecision, OpenedItem, Quarantine } from "./item.ts";
 import type { Json } from "./json.ts";
 import { PhaseRequest, WorkflowRequest } from "./request.ts";
 
@@ -59,6 +60,8 @@ export const EventBody = z.discriminatedUnion("type", [
   workflowEvent("workflow.failed", z.object({ error: Failure.extend({ taskId: z.string() }) })),
   workflowEvent("workflow.aborted", z.object({ error: Failure.extend({ taskId: z.string() }) })),
   workflowEvent("workflow.cancelled", z.object({ reason: z.string().exactOptional() })),
+  workflowEvent("workflow.waiting", z.object({})),
+  workflowEvent("workflow.resumed", z.object({})),
   workflowEvent("tasks.scheduled", z.object({ tasks: z.array(Scheduled) })),
   taskEvent("task.scheduled", z.object({ dispatch: z.int() })),
   taskEvent("task.started", z.object({ worker: z.string(), claim: z.int() })),
@@ -76,10 +79,31 @@ export const EventBody = z.discriminatedUnion("type", [
   taskEvent("task.released", z.object({ reason: z.string() })),
   taskEvent("task.retrying", z.object({ error: Failure, notBefore: z.int() })),
   taskEvent("task.timed_out", z.object({ timeoutMs: z.int() })),
-  taskEvent("task.crashed", z.object({ deaths: z.int() })),
+  taskEvent(
+    "task.crashed",
+    z.object({
+      deaths: z.int(),
+      isolated: z
+        .string()
+        .exactOptional()
+        .meta({ description: "how the process ended that the task had to itself; left out where a worker died" }),
+    }),
+  ),
+  taskEvent("task.quarantined", Quarantine),
   taskEvent("task.cancelled", z.object({})),
   workflowEvent("cancel.requested", z.object({ reason: z.string().exactOptional() })),
   workflowEvent("retry.requested", z.object({})),
+  taskEvent("item.opened", OpenedItem),
+  taskEvent(
+    "item.settled",
+    z.object({
+      item: z.string(),
+      decision: ItemDecision,
+      by: z.string().meta({ description: "id of the API key" }),
+      reason: z.string().exactOptional(),
+      result: JsonValue.exactOptional().meta({ description: "of an effect that happened" }),
+    }),
+  ),
   taskEvent("repair.applied", z.object({ kind: z.literal("job-missing"), dispatch: z.int() })),
 ]);
 export type EventBody = z.infer<typeof EventBody>;

@@ -52,5 +52,5 @@ export class TaskError extends Error {
   }
 }
 
-/** Deaths of a task's worker, in one attempt or over several, after which the task fails as `poison`. */
-export const poisonDeaths = 3;
+/** Deaths of a task's worker, in one attempt or over several, after which the task runs in a process of its own. */
+export const isolationDeaths = 2;

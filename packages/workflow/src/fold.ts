@@ -1,5 +1,6 @@
 import { addedPhases, type EventOf, type PlanDefaults, requestedPhases, type WorkflowEvent } from "./event.ts";
-import { type Failure, isRetryable } from "./failure.ts";
+import { type Failure, isolationDeaths, isRetryable } from "./failure.ts";
+import { itemIdOf } from "./item.ts";
 import { needsOf } from "./plan.ts";
 import type { PhaseRequest } from "./request.ts";
 import {
@@ -44,6 +45,11 @@ function submitted(id: string, event: WorkflowEvent & EventOf<"workflow.submitte
     updatedAt: createdAt,
     endedAt: undefined,
   };
+}
+
+/** Whether the plan is not there yet: all that stands is the planner's own task. */
+function isPlanning({ request, phases }: WorkflowState): boolean {
+  return requestedPhases(request) === undefined && phases.length <= 1;
 }
 
 /** A copy that events are applied to. Tasks are replaced and never changed, so the state it came from stays as it was. */
@@ -104,9 +110,23 @@ export class StateDraft {
         return this.#schedule(event.taskId, event.attempt, event.data.dispatch, event.at);
       case "task.started":
         return this.#started(event);
+      case "workflow.waiting":
+        return this.#set({ status: "waiting" });
+      case "workflow.resumed":
+        return this.#set({ status: isPlanning(this.#state) ? "planning" : "running" });
       case "task.progressed":
+      case "task.quarantined":
       case "repair.applied":
         return;
+      case "item.opened":
+        return this.#stage(event.taskId, {
+          kind: "waiting",
+          since: event.at,
+          item: itemIdOf(this.#state.id, event.seq),
+          about: event.data.kind,
+        });
+      case "item.settled":
+        return this.#settled(event);
       case "task.completed":
         return this.#completed(event);
       case "task.failed":
@@ -126,7 +146,7 @@ export class StateDraft {
       case "task.released":
         return this.#stage(event.taskId, { kind: "returned", since: event.at });
       case "task.crashed":
-        return this.#stage(event.taskId, { kind: "returned", since: event.at }, { deaths: event.data.deaths });
+        return this.#crashed(event);
       case "task.cancelled":
         return this.#stage(event.taskId, { kind: "cancelled", at: event.at });
     }
@@ -191,6 +211,29 @@ export class StateDraft {
     });
   }
 
+  #crashed({ taskId, at, data }: WorkflowEvent & EventOf<"task.crashed">): void {
+    const { deaths, isolated } = data;
+    const stage: TaskStage =
+      isolated === undefined ? { kind: "returned", since: at } : { kind: "condemned", since: at, reason: isolated };
+    this.#stage(taskId, stage, { deaths });
+  }
+
+  #settled({ taskId, at, data }: WorkflowEvent & EventOf<"item.settled">): void {
+    const task = this.#tasks.get(taskId);
+    if (task?.stage.kind !== "waiting" || task.stage.item !== data.item) return;
+    switch (data.decision) {
+      case "happened":
+      case "not-happened":
+        return this.#stage(taskId, { kind: "returned", since: at });
+      case "retry": {
+        const again = { attempt: task.attempt + 1, dispatch: 0, deaths: isolationDeaths };
+        return this.#stage(taskId, { kind: "pending", since: at }, again);
+      }
+      case "fail":
+        return this.#stage(taskId, { ...task.stage, verdict: data.reason ?? "" });
+    }
+  }
+
   #completed(event: WorkflowEvent & EventOf<"task.completed">): void {
     const { outputBytes: bytes, output: inline, artifacts = [], append } = event.data;
     const output = inline === undefined ? { bytes, artifacts } : { bytes, inline, artifacts };
@@ -205,7 +248,9 @@ export class StateDraft {
   #failed(taskId: string, error: Failure, at: number): void {
     const task = this.#tasks.get(taskId);
     if (!task) return;
-    const again = isRetryable(error.class) && task.attempt - task.firstAttempt + 1 < task.attempts;
+    // What a person has given up is not tried again.
+    const hasAttempts = task.attempt - task.firstAttempt + 1 < task.attempts && task.stage.kind !== "waiting";
+    const again = isRetryable(error.class) && hasAttempts;
     this.#stage(taskId, again ? { kind: "failing", since: at, error } : { kind: "failed", at, error });
   }
 

@@ -99,6 +99,9 @@ function isUnderWay({ kind }: TaskStage): boolean {
     case "scheduled":
     case "running":
     case "proposing":
+    // The item and the doubt are the source's: here nothing has happened yet.
+    case "condemned":
+    case "waiting":
       return true;
     case "pending":
     case "returned":

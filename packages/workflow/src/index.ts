@@ -5,6 +5,7 @@ export * from "./failure.ts";
 export { fold } from "./fold.ts";
 export * from "./fork.ts";
 export * from "./ids.ts";
+export * from "./item.ts";
 export * from "./json.ts";
 export * from "./look-ahead.ts";
 export * from "./plan.ts";

@@ -110,5 +110,5 @@ function isFree({ concurrency, phases }: WorkflowState, tasks: readonly TaskStat
 }
 
 function firstDispatch({ id, agent, priority }: TaskState): Dispatch {
-  return { taskId: id, agent, attempt: 1, dispatch: 1, priority };
+  return { taskId: id, agent, attempt: 1, dispatch: 1, priority, deaths: 0 };
 }

@@ -1,4 +1,5 @@
 import type { Artifact } from "./event.ts";
+import type { Doubt } from "./item.ts";
 import type { Failure } from "./failure.ts";
 import type { Json } from "./json.ts";
 import type { PhaseRequest } from "./request.ts";
@@ -30,18 +31,40 @@ export interface ClaimedTask {
 }
 
 /** A step that has run: its result, or where the result is kept. */
-export interface JournalEntry {
+export interface RecordedStep {
   key: string;
   inputHash: string;
   result: Json;
 }
 
-/** The durable steps of one claimed task. Every write is fenced by the claim. */
+/** An effect that was about to happen, and of which no result is known. */
+export interface IntendedEffect {
+  key: string;
+  inputHash: string;
+  intent: { class: EffectClass; key: string };
+}
+
+/** What a journal holds under the key of a step. */
+export type JournalEntry = RecordedStep | IntendedEffect;
+
+/**
+ * How an effect is treated that may have happened: `idempotent` runs again with the same key, of a `queryable` one is
+ * asked whether it happened, and an `unsafe` one never runs again by itself. What is `pure` is no effect, but a step.
+ */
+export type EffectClass = "idempotent" | "queryable" | "unsafe";
+
+/** The durable steps of one claimed task. Every write is fenced by the claim: `ClaimLostError` once it is lost. */
 export interface Journal {
   /** What earlier claims and attempts recorded, in any order. */
   load(): Promise<JournalEntry[]>;
-  /** Keeps a result for ever. Throws `ClaimLostError` if the claim was superseded or cancelled. */
-  record(entry: JournalEntry): Promise<void>;
+  /** Keeps a result for ever. */
+  record(entry: RecordedStep): Promise<void>;
+  /** Says that an effect is about to happen; it may happen once this resolves. */
+  intend(entry: IntendedEffect): Promise<void>;
+  /** Keeps the result of an effect in place of its intent. */
+  conclude(entry: RecordedStep): Promise<void>;
+  /** Takes an intent back: the effect certainly did not happen. */
+  withdraw(key: string): Promise<void>;
   /** Tells watchers how far the task is; never wakes the supervisor. */
   progress(message: string): Promise<void>;
 }
@@ -49,7 +72,11 @@ export interface Journal {
 /** How a claimed task ended, as its executor sees it. */
 export type TaskOutcome =
   | { kind: "completed"; output: Json; artifacts?: Artifact[]; append?: PhaseRequest[] }
-  | { kind: "failed"; error: Failure };
+  | { kind: "failed"; error: Failure }
+  /** An effect may have happened and nobody knows: the task waits for a person, its attempt unspent. */
+  | { kind: "parked"; doubt: Doubt }
+  /** The process that the task had to itself died, and that was its own doing: nobody had told it to end. */
+  | { kind: "died"; reason: string };
 
 /**
  * Runs one claimed task to its end. Throws only `ClaimLostError`, or the reason of `signal`;

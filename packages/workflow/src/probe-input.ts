@@ -80,14 +80,9 @@ export type ProbeInput = z.infer<typeof ProbeInput>;
  */
 export function unsupportedProbeFields(input: unknown): Issue[] {
   if (!isRecord(input)) return [];
-  const paths: PropertyKey[][] = ["handoff", "approval", "awaitSignal"]
+  const paths = ["handoff", "approval", "awaitSignal"]
     .filter((field) => input[field] !== undefined)
     .map((field) => [field]);
-  if (Array.isArray(input.steps)) {
-    input.steps.forEach((step: unknown, i) => {
-      if (isRecord(step) && (step.tool === "queryable" || step.tool === "unsafe")) paths.push(["steps", i, "tool"]);
-    });
-  }
   return paths.map((path) => ({
     path: jsonPointer(path),
     code: "not-supported",

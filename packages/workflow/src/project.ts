@@ -112,7 +112,10 @@ function statusOf({ stage }: TaskState): TaskStatus {
       return "pending";
     case "scheduled":
     case "returned":
+    case "condemned":
       return "queued";
+    case "waiting":
+      return "waiting";
     case "running":
     case "proposing":
       return "running";
@@ -128,7 +131,8 @@ function waitOf(state: WorkflowState, task: TaskState): WaitingFor | undefined {
   if (isSettled(stage) || stage.kind === "running" || stage.kind === "proposing" || !("since" in stage))
     return undefined;
   const since = time(stage.since);
-  if (stage.kind === "scheduled" || stage.kind === "returned") return { reason: "worker", since };
+  if (stage.kind === "waiting") return { reason: "person", since, item: stage.item };
+  if (stage.kind !== "pending" && stage.kind !== "failing") return { reason: "worker", since };
   if (stage.kind === "failing") return { reason: "retry-backoff", since };
   if (!isReady(state, task)) return { reason: "dependency", since };
   if (stage.notBefore !== undefined) return { reason: "retry-backoff", since, until: time(stage.notBefore) };

@@ -1,5 +1,6 @@
 import type { Artifact } from "./event.ts";
 import type { Failure } from "./failure.ts";
+import type { ItemKind } from "./item.ts";
 import type { Json } from "./json.ts";
 import type { Needs } from "./plan.ts";
 import type { PhaseRequest, Priority, WorkflowRequest } from "./request.ts";
@@ -14,6 +15,10 @@ export type TaskStage =
   | { kind: "running"; since: number }
   /** Its claim ended without a result: the same attempt is dispatched again. */
   | { kind: "returned"; since: number }
+  /** The process that it had to itself died; the next look asks a person. */
+  | { kind: "condemned"; since: number; reason: string }
+  /** For a person to settle an item; with a verdict, for the look that carries it out. */
+  | { kind: "waiting"; since: number; item: string; about: ItemKind; verdict?: string }
   /** The attempt failed and another will be made. */
   | { kind: "failing"; since: number; error: Failure }
   /** Done, with phases to append that nobody has looked at yet. */
@@ -92,6 +97,8 @@ export function isSettled(stage: TaskStage): boolean {
     case "scheduled":
     case "running":
     case "returned":
+    case "condemned":
+    case "waiting":
     case "failing":
     case "proposing":
       return false;
@@ -107,6 +114,18 @@ export function isOutstanding(stage: TaskStage): boolean {
 export function fatalFailure({ stage, onFailure }: TaskState): Failure | undefined {
   if (stage.kind !== "failed") return undefined;
   return onFailure === "fail" || stage.error.class === "critical" ? stage.error : undefined;
+}
+
+/** Whether everything that is open waits for a person, or for a task that does. */
+export function isParked(state: Pick<WorkflowState, "phases" | "tasks">): boolean {
+  let waits = false;
+  for (const task of state.tasks.values()) {
+    const { stage } = task;
+    if (isSettled(stage)) continue;
+    if (stage.kind === "waiting" && stage.verdict === undefined) waits = true;
+    else if (stage.kind !== "pending" || isReady(state, task)) return false;
+  }
+  return waits;
 }
 
 /** Whether all that a task needs is settled. */

@@ -1,7 +1,18 @@
 import type { WorkflowEvent } from "./event.ts";
 import type { Unforkable } from "./fork.ts";
 import type { WorkflowRequest } from "./request.ts";
-import type { AgentView, ArtifactView, TaskView, WorkflowStatus, WorkflowSummary, WorkflowView } from "./view.ts";
+import type { ItemDecision, ItemKind } from "./item.ts";
+import type { Json } from "./json.ts";
+import type {
+  AgentView,
+  ArtifactView,
+  ItemView,
+  SettledItem,
+  TaskView,
+  WorkflowStatus,
+  WorkflowSummary,
+  WorkflowView,
+} from "./view.ts";
 
 export type SubmitOutcome =
   | { kind: "stored"; id: string; status: WorkflowStatus }
@@ -76,6 +87,39 @@ export interface WorkflowStore {
   agents(): Promise<AgentView[]>;
   /** Rejects unless Redis answers. */
   ping(): Promise<void>;
+}
+
+export interface ItemQuery {
+  tenant: string;
+  kind?: ItemKind;
+  workflowId?: string;
+  limit: number;
+  /** What an earlier page answered. */
+  cursor?: string;
+}
+
+/** What a person says about an item. */
+export interface Verdict {
+  decision: ItemDecision;
+  reason?: string;
+  /** Of an effect that happened; null unless given. */
+  result?: Json;
+}
+
+export type SettleOutcome =
+  | { kind: "settled"; item: SettledItem }
+  /** Somebody was first, or its workflow has ended or is about to. */
+  | { kind: "already-settled" }
+  | { kind: "unknown" }
+  /** Items of that kind are not settled so. */
+  | { kind: "refused"; decisions: readonly ItemDecision[] };
+
+/** What waits for a person. As in `WorkflowStore`, another tenant's is as one that does not exist. */
+export interface Inbox {
+  /** Newest first. Undefined when the cursor is not one of ours. */
+  list(query: ItemQuery): Promise<{ items: ItemView[]; cursor?: string } | undefined>;
+  /** Settled durably when it resolves so, by exactly one of however many ask; `by` is the id of an API key. */
+  settle(tenant: string, item: string, verdict: Verdict, by: string): Promise<SettleOutcome>;
 }
 
 export type Role = "user" | "operator";

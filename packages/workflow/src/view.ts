@@ -1,6 +1,7 @@
 import { z } from "zod";
 import { Artifact } from "./event.ts";
 import { Failure } from "./failure.ts";
+import { Doubt, ItemDecision, ItemKind, Quarantine } from "./item.ts";
 import type { Json } from "./json.ts";
 import { PlanRequest, Priority } from "./request.ts";
 
@@ -32,13 +33,14 @@ export const TaskStatus = z.enum([
 ]);
 export type TaskStatus = z.infer<typeof TaskStatus>;
 
-const WaitReason = z.enum(["dependency", "concurrency", "retry-backoff", "worker"]);
+const WaitReason = z.enum(["dependency", "concurrency", "retry-backoff", "worker", "person"]);
 
-/** Why a task is not running yet. */
+/** Why a task is not running. */
 export const WaitingFor = z.object({
   reason: WaitReason,
   since: Time,
   until: Time.exactOptional(),
+  item: z.string().exactOptional().meta({ description: "of the inbox" }),
 });
 export type WaitingFor = z.infer<typeof WaitingFor>;
 
@@ -97,6 +99,31 @@ export type WorkflowSummary = z.infer<typeof WorkflowSummary>;
 
 export const ArtifactView = Artifact.extend({ taskId: z.string() });
 export type ArtifactView = z.infer<typeof ArtifactView>;
+
+/** Something that waits for a person. */
+export const ItemView = z.object({
+  id: z.string(),
+  kind: ItemKind,
+  workflowId: z.string(),
+  taskId: z.string().exactOptional(),
+  summary: z.string(),
+  detail: z.union([Doubt.extend({ attempt: z.int() }), Quarantine.extend({ attempt: z.int() })]),
+  decisions: z.array(ItemDecision),
+  openedAt: Time,
+  expiresAt: Time.exactOptional(),
+});
+export type ItemView = z.infer<typeof ItemView>;
+
+/** An item that has just been settled. */
+export const SettledItem = z.object({
+  id: z.string(),
+  kind: ItemKind,
+  workflowId: z.string(),
+  taskId: z.string().exactOptional(),
+  decision: ItemDecision,
+  settledAt: Time,
+});
+export type SettledItem = z.infer<typeof SettledItem>;
 
 export const AgentView = z.object({
   type: z.string(),

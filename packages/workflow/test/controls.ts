@@ -37,7 +37,7 @@ const impatient: Decide = (state, look) => {
 function withSchedule(decision: ReturnType<Decide>, task: TaskState): ReturnType<Decide> {
   const { id: taskId, agent, attempt, priority } = task;
   const event: EventBody = { type: "task.scheduled", taskId, attempt, data: { dispatch: 1 } };
-  const dispatch: Dispatch = { taskId, agent, attempt, dispatch: 1, priority };
+  const dispatch: Dispatch = { taskId, agent, attempt, dispatch: 1, priority, deaths: 0 };
   return { ...decision, events: [...decision.events, event], dispatches: [...decision.dispatches, dispatch] };
 }
 
@@ -87,6 +87,13 @@ const repetitive: Decide = (state, look) => {
   return { ...decision, events: [...decision.events, event] };
 };
 
+/** Does not wait for the person whom a task waits for. */
+const headstrong: Decide = (state, look) => {
+  const decision = decide(state, look);
+  const waiting = [...decision.after.tasks.values()].find(({ stage }) => stage.kind === "waiting");
+  return waiting && decision.after.endedAt === undefined ? withSchedule(decision, waiting) : decision;
+};
+
 /** Forgets between two calls when tasks have started. */
 const forgetful: typeof fold = (id, state, events) => {
   if (!state) return fold(id, state, events);
@@ -124,6 +131,16 @@ export const controls: readonly Control[] = [
     mistake: "a workflow ends over facts that nobody saw",
     property: "validity",
     tampering: { defect: "ends-over-unseen-facts" },
+  },
+  {
+    mistake: "an item is settled as often as somebody asks",
+    property: "validity",
+    tampering: { defect: "items-are-settled-again" },
+  },
+  {
+    mistake: "a task that waits for a person is scheduled without their word",
+    property: "validity",
+    tampering: { decide: headstrong },
   },
   { mistake: "the fold forgets times between two calls", property: "oneFold", tampering: { fold: forgetful } },
   {

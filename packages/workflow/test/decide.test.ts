@@ -5,7 +5,7 @@ import {
   jobPriority,
   type Look,
   lookEveryMs,
-  poisonDeaths,
+  isolationDeaths,
   lookAhead,
   type WorkflowState,
 } from "@flotilla/workflow";
@@ -54,7 +54,7 @@ describe("planning", () => {
       data: { by, defaults: look.defaults },
     });
     expect(after.phases.map(({ request: { name } }) => name)).toEqual([phase]);
-    expect(dispatches).toEqual([{ taskId: id, agent, attempt: 1, dispatch: 1, priority: "normal" }]);
+    expect(dispatches).toEqual([{ taskId: id, agent, attempt: 1, dispatch: 1, priority: "normal", deaths: 0 }]);
     expect(after.status).toBe(status);
   });
 });
@@ -122,10 +122,10 @@ describe("scheduling", () => {
   });
 });
 
-describe("failures", () => {
-  const claimed = [lines.scheduled("a"), lines.started("a")];
-  const two = (more = {}) => parallel([task("a", more), task("b")]);
+const claimed = [lines.scheduled("a"), lines.started("a")];
+const two = (more = {}) => parallel([task("a", more), task("b")]);
 
+describe("failures", () => {
   test("one that may be tried again waits out its backoff, and is scheduled when it is over", () => {
     const state = running(two({ retry: { attempts: 2, backoffMs: 100 } }), [
       ...claimed,
@@ -208,23 +208,138 @@ describe("failures", () => {
     ]);
   });
 
-  test("the third death of a worker fails the task as poison", () => {
-    const crashed: EventBody = {
-      type: "task.crashed",
+  const crashed = (deaths: number, isolated?: string): EventBody => ({
+    type: "task.crashed",
+    taskId: "a",
+    attempt: 1,
+    epoch: 1,
+    data: { deaths, ...(isolated === undefined ? {} : { isolated }) },
+  });
+
+  test.each([1, 2, 7])(
+    "after %i deaths of its worker a task is dispatched again, and its job says how many",
+    (deaths) => {
+      const state = running(parallel([task("a")]), [
+        ...claimed,
+        crashed(deaths - 1),
+        lines.scheduled("a", 1, 2),
+        lines.started("a", 1, 2),
+      ]);
+      const { events, dispatches } = decide(state, { ...look, expired: [{ taskId: "a", epoch: 2 }] });
+      expect(events.map(({ type }) => type)).toEqual(["task.crashed", "task.scheduled"]);
+      expect(dispatches).toMatchObject([{ attempt: 1, dispatch: 3, deaths }]);
+    },
+  );
+
+  test("a death in a process of its own quarantines the task, and the workflow waits for a person", () => {
+    const { events, after } = decide(running(parallel([task("a")]), [...claimed, crashed(3, "SIGKILL")]), look);
+    const detail = { deaths: 3, reason: "SIGKILL" };
+    expect(events).toMatchObject([
+      { type: "task.quarantined", taskId: "a", data: detail },
+      { type: "item.opened", taskId: "a", data: { kind: "quarantine", detail } },
+      { type: "workflow.waiting" },
+    ]);
+    expect(after).toMatchObject({ status: "waiting" });
+    expect(after.tasks.get("a")?.stage).toMatchObject({ kind: "waiting", about: "quarantine" });
+  });
+});
+
+describe("what waits for a person", () => {
+  const doubt = { step: "s", tool: "s", key: "k", argumentsBytes: 2, argumentsHash: "h" };
+  const opened = (taskId: string): EventBody => ({
+    type: "item.opened",
+    taskId,
+    attempt: 1,
+    epoch: 1,
+    data: { kind: "outcome-unknown", summary: "", detail: doubt },
+  });
+  const quarantined: EventBody[] = [
+    { type: "task.crashed", taskId: "a", attempt: 1, epoch: 1, data: { deaths: 3, isolated: "SIGKILL" } },
+    { type: "task.quarantined", taskId: "a", attempt: 1, data: { deaths: 3, reason: "SIGKILL" } },
+    {
+      type: "item.opened",
       taskId: "a",
       attempt: 1,
-      epoch: 1,
-      data: { deaths: poisonDeaths - 1 },
-    };
-    const state = running(parallel([task("a")]), [
-      ...claimed,
-      crashed,
-      lines.scheduled("a", 1, 2),
-      lines.started("a", 1, 2),
-    ]);
-    const { events, after } = decide(state, { ...look, expired: [{ taskId: "a", epoch: 2 }] });
-    expect(events.map(({ type }) => type)).toEqual(["task.crashed", "task.failed", "workflow.failed"]);
-    expect(after.error).toMatchObject({ class: "poison", taskId: "a" });
+      data: { kind: "quarantine", summary: "", detail: { deaths: 3, reason: "SIGKILL" } },
+    },
+  ];
+  const settled = (item: number, decision: "happened" | "not-happened" | "retry" | "fail"): EventBody => ({
+    type: "item.settled",
+    taskId: "a",
+    attempt: 1,
+    data: { item: `${workflowId}.${item}`, decision, by: "00000000" },
+  });
+  /** The place of the line that opens the item: after three of the plan, and two of the claim. */
+  const parked = (phases = parallel([task("a")], [task("z")]), more: EventBody[] = []) =>
+    running(phases, [...claimed, opened("a"), ...more]);
+
+  test("parks the workflow once nothing else can go on", () => {
+    const { events, after, dispatches } = decide(parked(), look);
+    expect(events).toEqual([{ type: "workflow.waiting", data: {} }]);
+    expect([after.status, dispatches]).toEqual(["waiting", []]);
+    expect(decide(after, look).events).toEqual([]);
+  });
+
+  test.each<[string, WorkflowState]>([
+    ["another runs", parked(two(), [lines.scheduled("b"), lines.started("b")])],
+    [
+      "another is to be tried again",
+      parked(two(), [lines.scheduled("b"), lines.started("b"), lines.failed("b", "transient")]),
+    ],
+    [
+      "another was handed back",
+      parked(two(), [
+        lines.scheduled("b"),
+        lines.started("b"),
+        { type: "task.released", taskId: "b", attempt: 1, epoch: 1, data: { reason: "" } },
+      ]),
+    ],
+  ])("does not park the workflow while %s", (_, state) => {
+    expect(decide(state, look).after.status).toBe("running");
+  });
+
+  test("holds no place of those that run at once", () => {
+    const state = running(two(), [...claimed, opened("a")], { concurrency: 1 });
+    expect(decide(state, look)).toMatchObject({ dispatches: [{ taskId: "b" }], after: { status: "running" } });
+  });
+
+  test.each(["happened", "not-happened"] as const)("goes on as the same attempt when it %s", (decision) => {
+    const waiting = parked(undefined, [{ type: "workflow.waiting", data: {} }, settled(6, decision)]);
+    const { events, claims, dispatches } = decide(waiting, look);
+    expect(events.map(({ type }) => type)).toEqual(["workflow.resumed", "task.scheduled"]);
+    expect(claims).toMatchObject([{ kind: "reopen", attempt: 1, dispatch: 2 }]);
+    expect(dispatches).toMatchObject([{ attempt: 1, dispatch: 2 }]);
+  });
+
+  test("fails for good when a person gives it up, whatever attempts are left", () => {
+    const { events } = decide(parked(undefined, [settled(6, "fail")]), look);
+    expect(events.map(({ type }) => type)).toEqual(["task.failed", "task.cancelled", "workflow.failed"]);
+    expect(events[0]).toMatchObject({ data: { error: { class: "unknown", code: "outcome-unknown" } } });
+  });
+
+  test("runs again alone, as another attempt, when a person lets a quarantined task try", () => {
+    const state = running(parallel([task("a")]), [...claimed, ...quarantined, settled(8, "retry")]);
+    const { claims, dispatches } = decide(state, look);
+    expect(claims).toMatchObject([{ kind: "reopen", attempt: 2, dispatch: 1 }]);
+    expect(dispatches).toMatchObject([{ attempt: 2, dispatch: 1, deaths: isolationDeaths }]);
+  });
+
+  test("is poison when a person gives a quarantined task up", () => {
+    const state = running(parallel([task("a")]), [...claimed, ...quarantined, settled(8, "fail")]);
+    expect(decide(state, look).events[0]).toMatchObject({
+      type: "task.failed",
+      data: { error: { class: "poison", code: "worker-died" } },
+    });
+  });
+
+  test("is settled by a word on its own item only", () => {
+    const state = parked(undefined, [settled(5, "fail")]);
+    expect(state.tasks.get("a")?.stage).toMatchObject({ kind: "waiting", item: `${workflowId}.6` });
+  });
+
+  test("ends with its workflow", () => {
+    const state = parked(undefined, [{ type: "cancel.requested", data: {} }]);
+    expect(typesOf(state)).toEqual(["task.cancelled", "task.cancelled", "workflow.cancelled"]);
   });
 });
 

@@ -9,6 +9,7 @@ import {
   type WorkflowState,
   type WorkflowStatus,
 } from "@flotilla/workflow";
+import { workflowId } from "./model-store.ts";
 
 /** The rules that every log keeps, whatever happened around it. */
 export type Rule = "dependencies" | "concurrency" | "fencing" | "validity" | "finality";
@@ -31,7 +32,7 @@ export function examine(log: readonly WorkflowEvent[]): { violations: Violation[
   const walk = new Walk();
   let state: WorkflowState | undefined;
   for (const event of log) {
-    const after = fold("wf", state, [event]);
+    const after = fold(workflowId, state, [event]);
     if (state) walk.step(state, event, after);
     state = after;
   }
@@ -94,6 +95,9 @@ class Walk {
       case "task.released":
       case "task.timed_out":
       case "task.crashed":
+      case "task.quarantined":
+      case "item.opened":
+      case "item.settled":
       case "task.retrying":
       case "task.cancelled":
         return this.#judgeTask(before, event, report);
@@ -113,6 +117,14 @@ class Walk {
       case "retry.requested":
         if (before.endedAt === undefined) report("validity", "before the end");
         if (before.status !== "failed" && before.status !== "aborted") report("finality", `after ${before.status}`);
+        return;
+      case "workflow.waiting":
+        for (const { id, stage } of before.tasks.values()) {
+          if (isOutstanding(stage)) report("validity", `${id} is ${stage.kind}`);
+        }
+        return;
+      case "workflow.resumed":
+        if (before.status !== "waiting") report("validity", `it is ${before.status}`);
         return;
       case "workflow.submitted":
       case "workflow.started":
@@ -144,13 +156,19 @@ class Walk {
         report("validity", `${task.id} has ${task.attempts} attempts`);
       return;
     }
-    // Decisions fail tasks too: one whose workers died, and one whose phases are refused.
-    if (event.type === "task.failed" && event.data.error.class === "poison") {
-      if (kind !== "returned") report("validity", `${task.id} is ${kind}`);
+    // Decisions fail tasks too: one that a person has given up, and one whose phases are refused.
+    if (event.type === "task.failed" && event.epoch === undefined) {
+      const isGivenUp = task.stage.kind === "waiting" && task.stage.verdict !== undefined;
+      if (kind !== "proposing" && !isGivenUp) report("validity", `${task.id} is ${kind}`);
       return;
     }
-    if (event.type === "task.failed" && event.epoch === undefined) {
-      if (kind !== "proposing") report("validity", `${task.id} is ${kind}`);
+    if (event.type === "task.quarantined" || (event.type === "item.opened" && event.data.kind === "quarantine")) {
+      if (kind !== "condemned") report("validity", `${task.id} is ${kind}`);
+      return;
+    }
+    if (event.type === "item.settled") {
+      const isItsOwn = task.stage.kind === "waiting" && task.stage.item === event.data.item;
+      if (!isItsOwn || task.stage.verdict !== undefined) report("validity", `${task.id} is ${kind}`);
       return;
     }
     if (kind !== "running" || event.epoch !== task.epoch)

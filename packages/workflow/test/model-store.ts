@@ -4,6 +4,9 @@ import {
   type Dispatch,
   type EventBody,
   type Fork,
+  type ItemDecision,
+  itemIdOf,
+  type ItemKind,
   type Json,
   schedulingOf,
   type TaskRequest,
@@ -11,6 +14,9 @@ import {
   type WorkflowEvent,
   type WorkflowRequest,
 } from "@flotilla/workflow";
+
+/** The workflow that every model store holds. */
+export const workflowId = "wf_00_00000000000000000000000000";
 
 const leaseMs = 6000;
 const takeMs = 5000;
@@ -33,11 +39,21 @@ export type Defect =
   | "retry-resumes-anything"
   /** A fork believes that what was under way in its source is under way in itself. */
   | "forks-are-not-told"
+  /** An item may be settled that is not open any more. */
+  | "items-are-settled-again"
   /** A look that is settled forgets facts that came while it went on. */
   | "settle-forgets-facts";
 
 /** Why somebody looks: `safety` is the look that nothing asked for, `lookEveryMs` after the last. */
 export type LookCause = "admission" | "fact" | "again" | "lease" | "takeover" | "timer" | "safety";
+
+/** An item that waits for a person. */
+export interface OpenItem {
+  id: string;
+  taskId: string;
+  attempt: number;
+  kind: ItemKind;
+}
 
 interface Claim {
   attempt: number;
@@ -101,6 +117,7 @@ export class ModelStore {
   readonly #claims = new Map<string, Claim>();
   readonly #leases = new Map<string, number>();
   readonly #specs = new Map<string, TaskRequest>();
+  readonly #items = new Map<string, OpenItem>();
   #due: { at: number; cause: LookCause };
   #isQueued = true;
   #hasCancel = false;
@@ -216,6 +233,7 @@ export class ModelStore {
     this.#append(events);
     this.#revision++;
     this.#hasEnded = isEnd;
+    if (isEnd) this.#items.clear();
     return first;
   }
 
@@ -277,7 +295,7 @@ export class ModelStore {
   /** What the record has scheduled, for the writer to dispatch; or why it is refused. */
   record(
     writer: Writer,
-    kind: "completed" | "failed" | "released",
+    kind: "completed" | "failed" | "released" | "parked" | "died",
     event: EventBody,
     output?: Json,
   ): readonly Dispatch[] | "superseded" | Closed {
@@ -285,7 +303,8 @@ export class ModelStore {
     if (lost) return lost;
     const claim = this.#claim(writer.taskId);
     if (claim.state !== "held" && this.#defect !== "claims-are-not-fenced") return [];
-    this.#claims.set(writer.taskId, { ...claim, state: kind === "released" ? "revoked" : "recorded" });
+    const isDone = kind === "completed" || kind === "failed";
+    this.#claims.set(writer.taskId, { ...claim, state: isDone ? "recorded" : "revoked" });
     this.#leases.delete(writer.taskId);
     if (output !== undefined) this.outputs.set(writer.taskId, output);
     this.#append([event]);
@@ -294,6 +313,20 @@ export class ModelStore {
     else if (mayBeQuiet && this.#waves.length > 0) return this.#scheduleWave();
     else this.#wantLook();
     return [];
+  }
+
+  /** What waits for a person now. */
+  get items(): OpenItem[] {
+    return [...this.#items.values()];
+  }
+
+  /** Whether the word of a person was taken: the first one on an item is. */
+  answer({ id, taskId, attempt }: OpenItem, decision: ItemDecision): boolean {
+    const isOpen = this.#items.delete(id) || this.#defect === "items-are-settled-again";
+    if (this.#closed() || !isOpen) return false;
+    this.#append([{ type: "item.settled", taskId, attempt, data: { item: id, decision, by: "person" } }]);
+    this.#wantLook();
+    return true;
   }
 
   cancel(): void {
@@ -336,7 +369,13 @@ export class ModelStore {
 
   #append(events: readonly EventBody[]): void {
     if (this.#hasEnded) this.writesAfterEnd++;
-    for (const event of events) this.log.push({ ...event, seq: this.log.length + 1, at: this.now });
+    for (const event of events) {
+      const seq = this.log.push({ ...event, seq: this.log.length + 1, at: this.now });
+      if (event.type !== "item.opened") continue;
+      const { taskId, attempt, data } = event;
+      const id = itemIdOf(workflowId, seq);
+      this.#items.set(id, { id, taskId, attempt, kind: data.kind });
+    }
   }
 
   #wantLook(): void {

@@ -17,6 +17,10 @@ export interface Behaviour {
   durationMs: number;
   /** Claims whose worker dies, from the first on. */
   kills: number;
+  /** Somebody cancels in the moment in which the process dies that the task has to itself. */
+  isCancelledDying: boolean;
+  /** Claims that then leave an effect in doubt. */
+  doubts: number;
   /** What a planner appends; may be nonsense. */
   append?: unknown[];
 }
@@ -47,7 +51,14 @@ export interface Scenario {
 }
 
 /** A worker that just does its task. */
-export const calm: Behaviour = { failures: 0, failure: "transient", durationMs: 0, kills: 0 };
+export const calm: Behaviour = {
+  failures: 0,
+  failure: "transient",
+  durationMs: 0,
+  kills: 0,
+  isCancelledDying: false,
+  doubts: 0,
+};
 
 /** The agent types of all scenarios. */
 export const agents = new Map([
@@ -65,6 +76,8 @@ interface TaskSeed {
   failure: FailureClass;
   durationMs: number;
   kills: number;
+  isCancelledDying: boolean;
+  doubts: number;
   timeoutMs: number | undefined;
   append: "none" | "sequential" | "parallel" | "invalid" | "forbidden";
 }
@@ -82,7 +95,9 @@ const taskSeed = (withTimeouts: boolean): fc.Arbitrary<TaskSeed> =>
     failures: often(0, fc.integer({ min: 1, max: 3 }), 4),
     failure: often<FailureClass>("transient", fc.constantFrom("rate-limit", "unknown", "data", "critical")),
     durationMs: fc.constantFrom(0, 0, 300, 4000),
-    kills: often(0, fc.integer({ min: 1, max: 3 }), 7),
+    kills: often(0, fc.constantFrom(1, 2, 3, 3, 4), 5),
+    isCancelledDying: often(false, fc.constant(true)),
+    doubts: often(0, fc.integer({ min: 1, max: 2 }), 7),
     timeoutMs: withTimeouts
       ? often<number | undefined>(undefined, fc.constantFrom(200, 1000, 9000))
       : fc.constant(undefined),
@@ -100,12 +115,14 @@ const phaseSeed = (withTimeouts: boolean) =>
 interface Planning {
   failures: number;
   failure: FailureClass;
+  doubts: number;
   proposes: boolean;
 }
 
 const planning: fc.Arbitrary<Planning> = fc.record({
   failures: often(0, fc.integer({ min: 1, max: 3 }), 2),
   failure: fc.constantFrom("transient", "data", "critical"),
+  doubts: often(0, fc.constant(1), 2),
   proposes: often(true, fc.constant(false), 4),
 });
 
@@ -166,13 +183,15 @@ function built(seeds: readonly PhaseSeed[], concurrency: number | undefined, pla
   const behaviours = new Map<string, Behaviour>();
   seeds
     .flatMap(({ tasks }) => tasks)
-    .forEach(({ failures, failure, durationMs, kills, append }, place) => {
+    .forEach(({ failures, failure, durationMs, kills, isCancelledDying, doubts, append }, place) => {
       const id = `t${place}`;
       behaviours.set(id, {
         failures,
         failure,
         durationMs,
         kills,
+        isCancelledDying,
+        doubts,
         ...(append === "none" ? {} : { append: appended(id, append) }),
       });
     });

@@ -3,10 +3,12 @@ import {
   canonicalJson,
   decide,
   type Decision,
+  decisionsOf,
   type Dispatch,
   fold,
   type Fork,
   forkLog,
+  isolationDeaths,
   isReady,
   type Json,
   lookEveryMs,
@@ -17,7 +19,15 @@ import {
   type WorkflowState,
 } from "@flotilla/workflow";
 import { ModelQueue, type Treatment } from "./model-queue.ts";
-import { type Defect, type LookCause, ModelStore, type Origin, type Taken, type Writer } from "./model-store.ts";
+import {
+  type Defect,
+  type LookCause,
+  ModelStore,
+  type Origin,
+  type Taken,
+  workflowId as id,
+  type Writer,
+} from "./model-store.ts";
 import { agents, type Behaviour, calm, type Scenario } from "./scenario.ts";
 
 /** What is done in another way than it should be, for a negative control. */
@@ -48,8 +58,8 @@ export interface Run {
 }
 
 const defaults = { attempts: 3, concurrency: 1000 };
-const id = "wf_00_00000000000000000000000000";
 const longestRunMs = 15 * 60_000;
+const doubt = { step: "s", tool: "s", key: "k", argumentsBytes: 2, argumentsHash: "h" };
 
 /** An actor stops at each point where others may come between; it says whether it did something. */
 type Actor = Generator<boolean, never>;
@@ -145,7 +155,7 @@ class Simulation {
 
   #disturb(): void {
     const { faults } = this.#scenario;
-    const action = this.#choose(40);
+    const action = this.#choose(41);
     const place = this.#choose(3);
     if (action < 16) this.#supervisors[place]?.next();
     else if (action < 32) this.#workers[place]?.next();
@@ -155,6 +165,20 @@ class Simulation {
     else if (action === 37) this.#disturbWorker(place);
     else if (action === 39 && faults.retries) this.#store.retry();
     else if (action === 38 && faults.cancel && this.#happens(4)) this.#store.cancel();
+    else if (action === 40) this.#answer();
+  }
+
+  /** A person says something about one of the items; now and then two at once do. */
+  #answer(): void {
+    const { items } = this.#store;
+    const item = items[this.#choose(Math.max(1, items.length))];
+    if (!item) return;
+    const decisions = decisionsOf(item.kind);
+    for (const _ of this.#happens(3) ? [1, 2] : [1]) {
+      // Once the choices are spent they still differ from item to item.
+      const decision = decisions[(this.#choose(decisions.length) + this.#store.log.length) % decisions.length];
+      if (decision) this.#store.answer(item, decision);
+    }
   }
 
   #disturbWorker(place: number): void {
@@ -184,6 +208,7 @@ class Simulation {
         if (actor.next().value) isBusy = true;
       }
     }
+    this.#answer();
     const next = Math.min(this.#store.nextWake, this.#queue.nextWake) - this.#store.now;
     this.#advance(Math.max(1, Math.min(next, 1000)));
   }
@@ -317,9 +342,20 @@ class Simulation {
     const writer = { taskId: spec.id, epoch, holder };
     const holding: Holding = { writer, isAwake: true, isLost: false, isHandedBack: false };
     this.#holdings.set(place, holding);
-    const { durationMs, kills } = this.#behaviour(spec.id);
-    if (this.#scenario.faults.workers && epoch <= kills) return false;
+    const { durationMs, kills, isCancelledDying, doubts } = this.#behaviour(spec.id);
     const at = { taskId: spec.id, attempt: job.attempt, epoch };
+    if (this.#scenario.faults.workers && epoch <= kills) {
+      if (job.deaths < isolationDeaths) return false;
+      const data = { deaths: job.deaths + 1, isolated: "SIGKILL" };
+      store.record(writer, "died", { type: "task.crashed", ...at, data });
+      if (this.#scenario.faults.cancel && isCancelledDying) store.cancel();
+      return true;
+    }
+    if (this.#scenario.faults.workers && epoch <= kills + doubts) {
+      const data = { kind: "outcome-unknown" as const, summary: "", detail: doubt };
+      store.record(writer, "parked", { type: "item.opened", ...at, data });
+      return true;
+    }
     if (this.#happens(6)) store.progress(writer, { type: "task.progressed", ...at, data: { message: "at work" } });
     for (const endsAt = store.now + durationMs; store.now < endsAt && !holding.isLost && !holding.isHandedBack;)
       yield false;

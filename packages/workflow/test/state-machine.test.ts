@@ -2,6 +2,7 @@ import { readFile } from "node:fs/promises";
 import {
   EventBody,
   fold,
+  type ItemDecision,
   type PhaseRequest,
   projectWorkflow,
   type TaskStage,
@@ -66,7 +67,7 @@ function workflow(status: WorkflowStatus, wantsPlanner = false): WorkflowState {
     { seq: 1, at, type: "workflow.submitted", data: { tenant: "default", request } },
     { seq: 2, at, type: "workflow.planned", data: { by: "request", phases, defaults } },
   ]);
-  const hasEnded = !["queued", "planning", "running"].includes(status);
+  const hasEnded = !["queued", "planning", "running", "waiting"].includes(status);
   return { ...submitted, status, endedAt: hasEnded ? at : undefined };
 }
 
@@ -76,6 +77,8 @@ const stages: TaskStage[] = [
   { kind: "scheduled", since: at },
   { kind: "running", since: at },
   { kind: "returned", since: at },
+  { kind: "condemned", since: at, reason: "SIGKILL" },
+  { kind: "waiting", since: at, item: "wf.9", about: "outcome-unknown" },
   { kind: "failing", since: at, error },
   { kind: "proposing", since: at, output, append: more },
   { kind: "completed", at, output },
@@ -94,6 +97,13 @@ function withTask(stage: TaskStage, change: Partial<TaskState> = {}): WorkflowSt
 const after = (state: WorkflowState, event: EventBody) =>
   fold("wf", state, [{ ...event, seq: state.seq + 1, at: at + 1 }]);
 
+const settled = (decision: ItemDecision, item = "wf.9"): EventBody => ({
+  type: "item.settled",
+  taskId: "t",
+  attempt: 2,
+  data: { item, decision, by: "person" },
+});
+
 const byRow: Record<string, { event: EventBody; wantsPlanner?: boolean; task?: Partial<TaskState> }> = {
   "`workflow.started`, plan or agent asked for": { event: { type: "workflow.started", data: {} } },
   "`workflow.started`, neither asked for": { event: { type: "workflow.started", data: {} }, wantsPlanner: true },
@@ -104,6 +114,12 @@ const byRow: Record<string, { event: EventBody; wantsPlanner?: boolean; task?: P
     event: { type: "workflow.planned", data: { by: "router", phases: more, defaults } },
   },
   "`workflow.planned` by a task": { event: { type: "workflow.planned", data: { by: "t", phases: more, defaults } } },
+  "`workflow.waiting`": { event: { type: "workflow.waiting", data: {} } },
+  "`workflow.resumed`, there is a plan": { event: { type: "workflow.resumed", data: {} } },
+  "`workflow.resumed`, the planner has not made one": {
+    event: { type: "workflow.resumed", data: {} },
+    wantsPlanner: true,
+  },
   "`workflow.completed`": { event: { type: "workflow.completed", data: {} } },
   "`workflow.failed`": { event: { type: "workflow.failed", data: { error } } },
   "`workflow.aborted`": { event: { type: "workflow.aborted", data: { error } } },
@@ -148,6 +164,24 @@ const byRow: Record<string, { event: EventBody; wantsPlanner?: boolean; task?: P
     event: { type: "task.released", taskId: "t", attempt: 2, epoch: 1, data: { reason: "shutdown" } },
   },
   "`task.crashed`": { event: { type: "task.crashed", taskId: "t", attempt: 2, epoch: 1, data: { deaths: 1 } } },
+  "`task.crashed`, of a process of its own": {
+    event: { type: "task.crashed", taskId: "t", attempt: 2, epoch: 1, data: { deaths: 3, isolated: "SIGKILL" } },
+  },
+  "`task.quarantined`": {
+    event: { type: "task.quarantined", taskId: "t", attempt: 2, data: { deaths: 3, reason: "SIGKILL" } },
+  },
+  "`item.opened`": {
+    event: {
+      type: "item.opened",
+      taskId: "t",
+      attempt: 2,
+      data: { kind: "quarantine", summary: "", detail: { deaths: 3, reason: "SIGKILL" } },
+    },
+  },
+  "`item.settled`, it happened or did not": { event: settled("happened") },
+  "`item.settled`, to be tried again": { event: settled("retry") },
+  "`item.settled`, given up": { event: settled("fail") },
+  "`item.settled`, another item": { event: settled("fail", "wf.8") },
   "`task.cancelled`": { event: { type: "task.cancelled", taskId: "t", attempt: 2, data: {} } },
   "`repair.applied`": {
     event: { type: "repair.applied", taskId: "t", attempt: 2, data: { kind: "job-missing", dispatch: 1 } },

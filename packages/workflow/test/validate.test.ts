@@ -72,7 +72,7 @@ test("what this release does not do is refused field by field, all at once", () 
         task("b", {
           agent: "probe",
           input: {
-            steps: [{ tool: "pure" }, { tool: "unsafe" }],
+            steps: [{ tool: "pure" }, { tool: "unsafe" }, { tool: "queryable" }],
             approval: { summary: "" },
           },
         }),
@@ -86,7 +86,7 @@ test("what this release does not do is refused field by field, all at once", () 
       "/deadline",
       "/startAt",
       ...["deadline", "fallback", "compensate", "onFailure"].map((field) => `/plan/phases/0/tasks/0/${field}`),
-      ...["steps/1/tool", "approval"].map((field) => `/plan/phases/0/tasks/1/input/${field}`),
+      "/plan/phases/0/tasks/1/input/approval",
     ]
       .map((path) => `${path} not-supported`)
       .toSorted(),

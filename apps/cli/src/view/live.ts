@@ -8,6 +8,7 @@ const signs = {
   pending: "·",
   queued: "○",
   running: "●",
+  waiting: "?",
   retrying: "↻",
   completed: "✔",
   failed: "✘",
@@ -45,7 +46,12 @@ function phaseLines({ name, tasks }: Progress["phases"][number], now: number, co
 
 function taskLine({ state, id, agent, worker, message, startedAt, endedAt }: TaskProgress, now: number): string {
   const elapsed = startedAt === undefined ? "" : seconds((endedAt ?? now) - startedAt);
-  const detail = state === "running" ? [worker, message] : state === "failed" || state === "retrying" ? [message] : [];
+  const detail =
+    state === "running"
+      ? [worker, message]
+      : state === "failed" || state === "retrying" || state === "waiting"
+        ? [message]
+        : [];
   const words = [id.padEnd(16), agent.padEnd(10), elapsed.padStart(7), detail.filter(Boolean).join("  ")];
   return `    ${signs[state]} ${words.join(" ")}`.trimEnd();
 }

@@ -4,7 +4,7 @@ import { EventBody, type EventView, type PhaseRequest } from "@flotilla/workflow
 export interface TaskProgress {
   id: string;
   agent: string;
-  state: "pending" | "queued" | "running" | "retrying" | "completed" | "failed" | "cancelled";
+  state: "pending" | "queued" | "running" | "waiting" | "retrying" | "completed" | "failed" | "cancelled";
   worker?: string;
   /** The latest word of the agent, or why it failed. */
   message?: string;
@@ -88,6 +88,19 @@ export class ProgressTracker {
       case "task.cancelled":
         this.#set(event.taskId, { state: "cancelled", endedAt: at });
         return undefined;
+      case "workflow.waiting":
+        this.progress.status = "waiting";
+        return "waits for a person: see flotilla inbox";
+      case "workflow.resumed":
+        this.progress.status = "running";
+        return "goes on";
+      case "item.opened":
+        this.#set(event.taskId, { state: "waiting", message: event.data.summary });
+        return `${event.taskId} waits for a person: ${event.data.summary}`;
+      case "item.settled":
+        this.#set(event.taskId, { state: "pending" });
+        return `${event.taskId}: a person decided ${event.data.decision}`;
+      case "task.quarantined":
       case "repair.applied":
         return undefined;
     }

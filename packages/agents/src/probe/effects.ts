@@ -35,13 +35,27 @@ export class EffectLog {
     this.#path = path;
   }
 
+  /** Appends the effect, applied unless its key stands already, and resolves when the line is on disk. */
+  applyOnce(effect: Omit<Effect, "applied">, signal: AbortSignal): Promise<void> {
+    return this.#locked(signal, (file) => append(file, { ...effect, applied: !this.#applied.has(effect.key) }));
+  }
+
+  /** Appends the effect as applied, whatever stands already: a world that knows no keys. */
+  applyBlindly(effect: Omit<Effect, "applied">, signal: AbortSignal): Promise<void> {
+    return this.#locked(signal, (file) => append(file, { ...effect, applied: true }));
+  }
+
+  /** Whether an effect with that key was applied. */
+  isApplied(key: string, signal: AbortSignal): Promise<boolean> {
+    return this.#locked(signal, () => this.#applied.has(key));
+  }
+
   /**
-   * Appends the effect, applied unless its key stands already, and resolves when the line is on disk. Looking and
-   * appending are one critical section over all processes, and it blocks this one: it is a few milliseconds, and what
-   * does not yield cannot interleave with another claim of the process. Waiting for it blocks nothing, however long
-   * another process is stopped inside; it ends with the reason of `signal`.
+   * Looks and appends in one critical section over all processes, and it blocks this one: it is a few milliseconds, and
+   * what does not yield cannot interleave with another claim of the process. Waiting for it blocks nothing, however
+   * long another process is stopped inside; it ends with the reason of `signal`.
    */
-  async applyOnce(effect: Omit<Effect, "applied">, signal: AbortSignal): Promise<void> {
+  async #locked<T>(signal: AbortSignal, work: (file: number) => T): Promise<T> {
     // The lock of an SQLite file is the kernel's: it goes with its process, however that dies.
     const lock = (this.#lock ??= new DatabaseSync(`${this.#path}.lock`, { timeout: 0 }));
     while (!isTaken(lock)) await delay(lockEveryMs * (1 + Math.random()), undefined, { signal });
@@ -49,9 +63,7 @@ export class EffectLog {
       const file = openSync(this.#path, constants.O_RDWR | constants.O_APPEND | constants.O_CREAT, 0o600);
       try {
         this.#readNew(file);
-        const applied = !this.#applied.has(effect.key);
-        writeSync(file, `${JSON.stringify({ ...effect, applied })}\n`);
-        fsyncSync(file);
+        return work(file);
       } finally {
         closeSync(file);
       }
@@ -81,6 +93,11 @@ export class EffectLog {
       if (effect.applied) this.#applied.add(effect.key);
     }
   }
+}
+
+function append(file: number, effect: Effect): void {
+  writeSync(file, `${JSON.stringify(effect)}\n`);
+  fsyncSync(file);
 }
 
 /** Takes the lock if nobody has it. */

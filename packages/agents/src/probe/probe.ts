@@ -3,6 +3,7 @@ import { APICallError } from "@ai-sdk/provider";
 import { type Json, ProbeInput, TaskError, unsupportedProbeFields } from "@flotilla/workflow";
 import { z } from "zod";
 import { type Agent, type AgentContext, defineAgent } from "../agent.ts";
+import { type Effect, NotAppliedError } from "../effect.ts";
 import { EffectLog } from "./effects.ts";
 
 const ProbeOutput = z.object({
@@ -46,10 +47,12 @@ export function createProbe(effectsPath?: string): Agent {
       await dieIfTold(ctx, input.crash, "before", undefined);
       for (const [index, step] of steps.entries()) {
         await dieIfTold(ctx, input.crash, "before", index);
-        await ctx.step(`${index}`, { tool: step.tool, key: step.key ?? null }, async (signal) => {
+        await takeStep(ctx, effects, step, index, async (signal, apply) => {
           executedSteps += 1;
-          await failIfTold(ctx, input.fail, index);
-          if (step.tool !== "pure") await applyEffect(effects, ctx, step, index);
+          const told = failureTold(ctx, input.fail, index);
+          // It fails in place of the call, which so is never made.
+          if (told) throw new NotAppliedError(told.message, { cause: told });
+          await apply();
           await dieIfTold(ctx, input.crash, "during", index);
           if (step.sleepMs) await sleep(step.sleepMs, undefined, { signal });
           return null;
@@ -61,7 +64,8 @@ export function createProbe(effectsPath?: string): Agent {
 
       if (input.sleepMs) await sleep(input.sleepMs, undefined, { signal: ctx.signal });
       if (input.busyMs) keepBusy(input.busyMs);
-      await failIfTold(ctx, input.fail, undefined);
+      const told = failureTold(ctx, input.fail, undefined);
+      if (told) throw told;
       return {
         output: {
           output: input.output ?? (input.outputBytes === undefined ? null : "x".repeat(input.outputBytes)),
@@ -76,12 +80,20 @@ export function createProbe(effectsPath?: string): Agent {
   });
 }
 
-async function applyEffect(
-  effects: EffectLog | undefined,
+/** Takes a step of the probe, durable as its class wants it; `run` is handed the call to the world outside. */
+async function takeStep(
   ctx: AgentContext,
+  effects: EffectLog | undefined,
   step: Step,
   index: number,
+  run: (signal: AbortSignal, apply: () => Promise<void>) => Promise<null>,
 ): Promise<void> {
+  const name = `${index}`;
+  const input = { tool: step.tool, key: step.key ?? null };
+  if (step.tool === "pure") {
+    await ctx.step(name, input, (signal) => run(signal, async () => {}));
+    return;
+  }
   if (!effects) {
     throw new TaskError({
       class: "critical",
@@ -90,9 +102,30 @@ async function applyEffect(
     });
   }
   const { workflowId, taskId, attempt, epoch } = ctx;
-  const key = step.key ?? `${workflowId}/${taskId}/${index}`;
-  const effect = { workflowId, taskId, step: index, key, attempt, epoch, pid: process.pid };
-  await effects.applyOnce(effect, ctx.signal);
+  await ctx.effect(name, input, effectOf(step, effects), ({ key, signal }) => {
+    const effect = { workflowId, taskId, step: index, key, attempt, epoch, pid: process.pid };
+    return run(signal, () =>
+      step.tool === "unsafe" ? effects.applyBlindly(effect, signal) : effects.applyOnce(effect, signal),
+    );
+  });
+}
+
+function effectOf({ tool, key }: Step, effects: EffectLog): Effect<null> {
+  const named = key === undefined ? {} : { key };
+  switch (tool) {
+    case "pure":
+    case "idempotent":
+      return { class: "idempotent", ...named };
+    case "unsafe":
+      return { class: "unsafe", ...named };
+    case "queryable":
+      return {
+        class: "queryable",
+        ...named,
+        query: async (call) =>
+          (await effects.isApplied(call.key, call.signal)) ? { happened: true, result: null } : { happened: false },
+      };
+  }
 }
 
 /** Kills the process, as the kernel would: nothing is flushed, nothing is handed back. */
@@ -111,13 +144,13 @@ async function dieIfTold(
   await new Promise(() => {});
 }
 
-async function failIfTold(
+function failureTold(
   ctx: AgentContext,
   failures: readonly Fail[] | undefined,
   step: number | undefined,
-): Promise<void> {
+): Error | undefined {
   const told = failures?.find((failure) => failure.attempt === ctx.attempt && failure.step === step);
-  if (told) throw realError(told.class, told.message ?? `the probe was told to fail: ${told.class}`);
+  return told && realError(told.class, told.message ?? `the probe was told to fail: ${told.class}`);
 }
 
 /** An error as it comes from the world, so that it takes the same way as one. */

@@ -1,3 +1,3 @@
--- Counts the workflows of a shard that were admitted and have not ended. No ARGV.
+-- Counts the workflows of a shard that were admitted and have not ended, those that wait for a person left out. No ARGV.
 
 return redis.call('SCARD', ACTIVE)

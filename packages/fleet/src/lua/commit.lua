@@ -2,7 +2,9 @@
 -- ARGV per item: id, token of the look, revision, place of the last line seen, status from now on, 0 or how long the
 --   workflow is kept where this ends it in ms (nothing is dispatched then, so that the look is settled by it too),
 --   number of events, then each as JSON; number of claim changes, then each as kind ('revoke' | 'reopen'), task, epoch,
---   attempt, dispatch; number of fields of the index that go with them, then each as name, value.
+--   attempt, dispatch; number of fields of the index that go with them, then each as name, value; number of items
+--   that are opened, then each as the place among the events of the one that opens it, kind. The end of a workflow
+--   closes its items; while it is 'waiting' it is not active.
 -- Answer per item: {'ok', seq of the first event, now} or {'stale'} (another decision came first, or another look has it: whoever
 --   commits must also be the one whose missing settlement has its dispatches repeated) or {'claimed', task}
 --   (the claim that a change names has moved on) or {'unseen'} (it would end the workflow over a fact not seen).
@@ -28,15 +30,16 @@ end
 local answers = {}
 while position < #ARGV do
   local id, token, revision, seen, status, keptMs = nextArg(), nextArg(), nextNumber(), nextNumber(), nextArg(), nextNumber()
-  local events, changes, specs = {}, {}, {}
+  local events, changes, specs, items = {}, {}, {}, {}
   for i = 1, nextNumber() do events[i] = nextArg() end
   for i = 1, nextNumber() do
     changes[i] = { kind = nextArg(), task = nextArg(), epoch = nextNumber(), attempt = nextNumber(), dispatch = nextNumber() }
   end
   for i = 1, 2 * nextNumber() do specs[i] = nextArg() end
+  for i = 1, nextNumber() do items[i] = { nextNumber(), nextArg() } end
 
   local index = indexKey(id)
-  local held = redis.call('HMGET', index, 'revision', 'tip', 'status', 'tenant', 'createdAt', 'endedAt', 'token')
+  local held = redis.call('HMGET', index, 'revision', 'tip', 'status', 'tenant', 'createdAt', 'endedAt', 'token', 'items')
   local tip = tonumber(held[2])
   if tonumber(held[1]) ~= revision or held[6] or held[7] ~= token then
     answers[#answers + 1] = { 'stale' }
@@ -59,8 +62,14 @@ while position < #ARGV do
         redis.call('HSET', index, 'endedAt', NOW, 'token', '')
         redis.call('SREM', ACTIVE, id)
         redis.call('ZADD', DUE, NOW + keptMs, id)
+        if held[8] and held[8] ~= '' then closeItems(id, held[4]) end
+      elseif #items > 0 then
+        for _, item in ipairs(items) do item[1] = item[1] + tip end
+        openItems(id, held[4], items)
       end
       if held[3] ~= status then
+        if status == 'waiting' then redis.call('SREM', ACTIVE, id)
+        elseif held[3] == 'waiting' and keptMs == 0 then redis.call('SADD', ACTIVE, id) end
         redis.call('ZREM', statusListKey(held[4], held[3]), id)
         redis.call('ZADD', statusListKey(held[4], status), held[5], id)
       end

@@ -7,14 +7,14 @@ local SHARD = KEYS[1]
 local DUE = SHARD .. ':due'       -- workflow -> time of its next look
 local LEASES = SHARD .. ':leases' -- workflow|task -> end of the lease
 local TICK = SHARD .. ':tick'     -- last: time of a take; calm: since when takes came without a gap
-local ACTIVE = SHARD .. ':active' -- workflows that were admitted and have not ended
+local ACTIVE = SHARD .. ':active' -- workflows that were admitted, have not ended and do not wait for a person
 local WAKE = SHARD .. ':wake'     -- channel: something became due
 
 -- Fields of the index: tenant, status, priority, tags (JSON), createdAt, endedAt, idempotency (name of the key or '');
 -- tip (seq of the last line), revision (number of decisions), seen (seq up to which looks have folded), wants (seq of
 -- the last fact that wants a look), quiet (completions that want none), wave (number of the wave that the completion
 -- after those schedules, 0 for none), unsure (1 while jobs of a wave may not have been added), token (of the look that
--- has the workflow, or ''), cancel (1 once asked for); input (JSON); by task `spec:<task>` and `claim:<task>`; by hash of
+-- has the workflow, or ''), cancel (1 once asked for), items (those that are open); input (JSON); by task `spec:<task>` and `claim:<task>`; by hash of
 -- the idempotency key of a retry `retry:<hash>`; by number `wave:<n>`, which is 'quiet completions in it', 'whether
 -- another follows (0 | 1)', 'task:agent:priority' of each of its tasks, comma separated, each followed by a blank, then
 -- the event (JSON).
@@ -135,4 +135,36 @@ local function readOutput(id, task)
   local seq = parseClaim(redis.call('HGET', indexKey(id), claimField(task))).seq
   local line = seq > 0 and redis.call('XRANGE', logKey(id), seq .. '-0', seq .. '-0')[1]
   return line and '#' .. line[2][4]
+end
+
+-- Items, which wait for a person. The field `items` of the index names the open ones of a workflow, each as
+-- 'seq:kind ', where seq is that of the line that opened it; the item's name is '<id>.<seq>'.
+local function itemsKey(tenant) return SHARD .. ':items:' .. tenant end -- item -> when it was opened
+local ITEM_COUNTS = SHARD .. ':items'                                   -- kind -> how many are open
+
+local function openItems(id, tenant, items)
+  local open = redis.call('HGET', indexKey(id), 'items') or ''
+  for _, item in ipairs(items) do
+    local seq, kind = item[1], item[2]
+    open = open .. seq .. ':' .. kind .. ' '
+    redis.call('ZADD', itemsKey(tenant), NOW, id .. '.' .. seq)
+    redis.call('HINCRBY', ITEM_COUNTS, kind, 1)
+  end
+  redis.call('HSET', indexKey(id), 'items', open)
+end
+
+-- Closes one item of a workflow and answers whether it was open, or with no seq all of them.
+local function closeItems(id, tenant, seq)
+  local open, left, wasOpen = redis.call('HGET', indexKey(id), 'items') or '', '', false
+  for number, kind in string.gmatch(open, '(%d+):(%S+) ') do
+    if seq == nil or number == seq then
+      wasOpen = true
+      redis.call('ZREM', itemsKey(tenant), id .. '.' .. number)
+      if redis.call('HINCRBY', ITEM_COUNTS, kind, -1) <= 0 then redis.call('HDEL', ITEM_COUNTS, kind) end
+    else
+      left = left .. number .. ':' .. kind .. ' '
+    end
+  end
+  if wasOpen then redis.call('HSET', indexKey(id), 'items', left) end
+  return wasOpen
 end

@@ -1,7 +1,8 @@
 -- Records how claims ended: the fact, the output, and the due of the workflow. The last quiet completion schedules the
 -- wave that was decided ahead for it, and whoever recorded it adds the jobs.
--- ARGV: time until a look makes sure of those jobs in ms; then per item: id, task, epoch, holder, kind ('completed' |
---   'failed' | 'released'), output ('' for none, or where the event holds it), may be quiet (0 | 1), event (JSON).
+-- ARGV: time until a look makes sure of those jobs in ms; then per item: id, task, epoch, holder, kind, output ('' for
+--   none, or where the event holds it), may be quiet (0 | 1), event (JSON). Kinds: 'completed' and 'failed' end the
+--   attempt; 'released', 'parked' (the event opens an item) and 'died' (the task had a process to itself) the claim only.
 -- Answer per item: {'recorded', tasks of a wave as the prelude gives them, or ''} (without them when the same holder says
 --   a result again), or why the claim is lost: {'superseded' | 'cancelled' | 'ended' | 'unknown'}.
 
@@ -25,8 +26,9 @@ while position < #ARGV do
   local tasks = ''
   if not reason and index.claim.state == 'held' then
     local seq = appendEvents(id, index.tip, { event })
-    index.claim.state = kind == 'released' and 'revoked' or 'recorded'
+    index.claim.state = (kind == 'completed' or kind == 'failed') and 'recorded' or 'revoked'
     index.claim.seq = kind == 'completed' and seq or 0
+    if kind == 'parked' then openItems(id, index.tenant, { { seq, cjson.decode(event).data.kind } }) end
     if output ~= '' then redis.call('HSET', outKey(id), task, output) end
     leases[#leases + 1] = leaseMember(id, task)
     local fields

@@ -1,5 +1,7 @@
 -- Writes of a running task that leave its claim as it is: results of steps, and progress.
--- ARGV per item: id, task, epoch, holder, kind ('result' | 'progress'), key of the step or '', value: the entry, or the event.
+-- ARGV per item: id, task, epoch, holder, kind, key of the step or '', value: the entry, the event or ''.
+--   Kinds: 'result' of a step; 'intent' of an effect that is about to happen; 'outcome' of an effect, in place of its
+--   intent; 'withdrawal' of an intent, for the effect did not happen; 'progress'.
 -- Answer per item: 'kept', or why the claim is lost: 'superseded' | 'cancelled' | 'ended' | 'unknown'.
 
 local answers = {}
@@ -9,7 +11,9 @@ while position < #ARGV do
   local reason, index = lostReason(id, task, epoch, holder)
   if not reason and index.claim.state ~= 'held' then reason = 'superseded' end
   if not reason then
-    if kind == 'result' then redis.call('HSETNX', journalKey(id, task), key, value)
+    if kind == 'result' or kind == 'intent' then redis.call('HSETNX', journalKey(id, task), key, value)
+    elseif kind == 'outcome' then redis.call('HSET', journalKey(id, task), key, value)
+    elseif kind == 'withdrawal' then redis.call('HDEL', journalKey(id, task), key)
     else redis.call('HSET', indexKey(id), 'tip', appendEvents(id, index.tip, { value })) end
   end
   answers[#answers + 1] = reason or 'kept'

@@ -40,6 +40,7 @@ const losses: Record<string, { reason: string; lose(shard: Shard, held: Held): P
       await shard.commit(id, { revision: revision + 1, claims: [["reopen", "a", 1, 2, 1]] });
     },
   },
+  "parking it": { reason: "superseded", lose: (shard, { id }) => shard.park(id, "a", { epoch: 1, holder: "holder" }) },
   "handing it back": {
     reason: "superseded",
     lose: (shard, { id }) => shard.record(id, "a", { epoch: 1, holder: "holder" }, { kind: "released" }),
@@ -84,17 +85,23 @@ const losses: Record<string, { reason: string; lose(shard: Shard, held: Held): P
 const writes: Record<string, (shard: Shard, id: string, writer: Writer) => Promise<unknown>> = {
   renew: (shard, id, writer) => shard.renew(id, "a", writer, 3_600_000),
   "step result": (shard, id, writer) => shard.keepStep(id, "a", writer, "late", "1"),
+  "step intent": (shard, id, writer) => shard.write(id, "a", writer, "intent", "late", "1"),
+  "step outcome": (shard, id, writer) => shard.write(id, "a", writer, "outcome", "late", "1"),
+  "step withdrawal": (shard, id, writer) => shard.write(id, "a", writer, "withdrawal", "kept", ""),
   "step progress": (shard, id, writer) => shard.progress(id, "a", writer),
   "record completed": (shard, id, writer) => shard.record(id, "a", writer, { output: "=late" }),
   "record completed, quietly": (shard, id, writer) =>
     shard.record(id, "a", writer, { output: "=late", mayBeQuiet: true }),
   "record failed": (shard, id, writer) => shard.record(id, "a", writer, { kind: "failed" }),
   "record released": (shard, id, writer) => shard.record(id, "a", writer, { kind: "released" }),
+  "record died": (shard, id, writer) => shard.record(id, "a", writer, { kind: "died" }),
+  "record parked": (shard, id, writer) => shard.park(id, "a", writer),
 };
 
 async function held(shard: Shard): Promise<Held> {
   const { id, revision } = await shard.dispatched({ a: specText() });
   await shard.claim(id, "a");
+  await shard.keepStep(id, "a", { epoch: 1, holder: "holder" }, "kept", "1");
   return { id, revision };
 }
 

@@ -1,0 +1,13 @@
+import { writeFile } from "node:fs/promises";
+import { serveTask } from "@flotilla/agents";
+import { createLogger, watchEventLoop } from "@flotilla/runtime";
+import { findAgent } from "./agents.ts";
+import { config } from "./config.ts";
+import { createExecution } from "./execution.ts";
+
+// The process of one task, under which workers have died; its worker starts it, and ends it.
+const logger = createLogger({ role: "agent", level: config.LOG_LEVEL });
+// Where memory runs out, the kernel shall take this process and not its worker. Only Linux can be told so.
+await writeFile("/proc/self/oom_score_adj", "1000").catch(() => undefined);
+watchEventLoop("agent");
+serveTask(createExecution(config, await findAgent(config), logger).executor);

@@ -1,0 +1,102 @@
+import {
+  type Inbox,
+  isDeeperThan,
+  ItemDecision,
+  itemIdPattern,
+  ItemView,
+  type Json,
+  SettledItem,
+} from "@flotilla/workflow";
+import type { FastifyInstance } from "fastify";
+import { z } from "zod";
+import { callerOf } from "../authentication.ts";
+import { parse } from "../parse.ts";
+import { invalidBody, notFound, Problem } from "../problem.ts";
+import { ItemParameters } from "../query.ts";
+import { idOf } from "./workflows.ts";
+
+/** A person's word on a result stands in the journal itself, which holds no more than this of one step. */
+const maxResultBytes = 32_768;
+const maxResultDepth = 32;
+
+const ItemParams = z.object({ item: z.string().regex(itemIdPattern) });
+const ItemPage = z.object({ items: z.array(ItemView), cursor: z.string().exactOptional() });
+
+const JsonValue = z.custom<Json>((value) => value !== undefined, "is required");
+const SettleRequest = z
+  .strictObject({
+    decision: ItemDecision,
+    reason: z.string().max(1000).exactOptional(),
+    edit: JsonValue.exactOptional().meta({ description: "not supported by this release" }),
+    result: JsonValue.refine(
+      (value) => !isDeeperThan(value, maxResultDepth) && Buffer.byteLength(JSON.stringify(value)) <= maxResultBytes,
+      "must be at most 32 KB of JSON, 32 levels deep",
+    )
+      .exactOptional()
+      .meta({ description: "with `happened`: what the effect gave; null unless given" }),
+  })
+  .refine(({ decision, result }) => result === undefined || decision === "happened", {
+    path: ["result"],
+    message: "goes with the decision `happened` only",
+  });
+
+/** What waits for people, and their word on it. */
+export function inboxRoutes(app: FastifyInstance, { inbox }: { inbox: Inbox }): void {
+  app.route({
+    method: "GET",
+    url: "/inbox",
+    config: {
+      doc: {
+        id: "listItems",
+        summary: "List what waits for a person, newest first",
+        query: ItemParameters,
+        answers: { 200: { description: "A page", content: { "application/json": ItemPage } } },
+        problems: ["invalid-body", "invalid-cursor"],
+      },
+    },
+    handler: async (request) => {
+      const query = parse(ItemParameters, request.query, "/query");
+      const page = await inbox.list({ tenant: callerOf(request).tenant, ...query });
+      if (page === undefined)
+        throw new Problem("invalid-cursor", "use the cursor of an earlier page, with the same query");
+      return page;
+    },
+  });
+
+  app.route({
+    method: "POST",
+    url: "/inbox/:item",
+    config: {
+      doc: {
+        id: "settleItem",
+        summary: "Settle an item; of however many answers to one item, the first holds",
+        params: ItemParams,
+        body: { schema: SettleRequest, isRequired: true },
+        answers: { 200: { description: "Settled by this call", content: { "application/json": SettledItem } } },
+        problems: ["not-found", "already-settled", "not-supported"],
+      },
+    },
+    handler: async (request) => {
+      const { item } = idOf(ItemParams, request.params);
+      const { edit, ...verdict } = parse(SettleRequest, request.body ?? {});
+      if (edit !== undefined) {
+        const errors = [{ path: "/edit", code: "not-supported", message: "is not supported by this release" }];
+        throw new Problem("not-supported", "nothing that waits can be edited yet", { errors });
+      }
+      const { tenant, id: by } = callerOf(request);
+      const outcome = await inbox.settle(tenant, item, verdict, by);
+      switch (outcome.kind) {
+        case "settled":
+          return outcome.item;
+        case "unknown":
+          throw notFound();
+        case "already-settled":
+          throw new Problem("already-settled", "the item was settled before, or its workflow is over");
+        case "refused": {
+          const message = `this item is settled with ${outcome.decisions.join(", ")}`;
+          throw invalidBody([{ path: "/decision", code: "invalid-value", message }]);
+        }
+      }
+    },
+  });
+}

@@ -1,0 +1,98 @@
+import type { ItemView } from "@flotilla/workflow";
+import { ItemDecision, ItemKind } from "@flotilla/workflow";
+import { Option } from "commander";
+import { z } from "zod";
+import type { CommandHost } from "../action.ts";
+import { addConnectionOptions, connectFleet, connectionOptions } from "../connect.ts";
+import { CliError, exitCode } from "../exit.ts";
+
+/** Adds the commands for what waits for a person: `inbox` and `settle`. */
+export function addInboxCommands(host: CommandHost): void {
+  addInbox(host);
+  addSettle(host);
+}
+
+const limitAdvice = "--limit takes a number from 1 to 200";
+
+function addInbox({ parent, act }: CommandHost): void {
+  const command = parent
+    .command("inbox")
+    .description("list what waits for a person, newest first")
+    .addOption(new Option("--kind <kind>", "only items of this kind").choices(ItemKind.options))
+    .addOption(new Option("--workflow <id>", "only items of this workflow"))
+    .addOption(new Option("--limit <n>", "how many, at most 200").default("50"))
+    .addOption(new Option("--cursor <cursor>", "go on where an earlier list ended"));
+  const options = z.object({
+    ...connectionOptions,
+    kind: ItemKind.exactOptional(),
+    workflow: z.string().exactOptional(),
+    limit: z.coerce.number(limitAdvice).int(limitAdvice).min(1, limitAdvice).max(200, limitAdvice),
+    cursor: z.string().exactOptional(),
+  });
+  act(addConnectionOptions(command), options, async ({ options, config, terminal }) => {
+    const client = await connectFleet(options, config);
+    const { kind, workflow, limit, cursor } = options;
+    const page = await client.inbox({
+      limit,
+      signal: terminal.interrupted,
+      ...(kind !== undefined && { kind }),
+      ...(workflow !== undefined && { workflowId: workflow }),
+      ...(cursor !== undefined && { cursor }),
+    });
+    if (terminal.json) terminal.emit(page);
+    else {
+      for (const item of page.items) for (const line of describeItem(item)) terminal.say(line);
+      if (page.items.length === 0) terminal.note("nothing waits for a person");
+      if (page.cursor !== undefined) terminal.note(`more with --cursor ${page.cursor}`);
+    }
+    return exitCode.done;
+  });
+}
+
+function addSettle({ parent, act }: CommandHost): void {
+  const command = parent
+    .command("settle")
+    .description("say how an item of the inbox is to be settled")
+    .argument("<item>", "of the inbox")
+    .addOption(
+      new Option("--decision <decision>", "one of those that the item names")
+        .choices(ItemDecision.options)
+        .makeOptionMandatory(),
+    )
+    .addOption(new Option("--reason <text>", "kept in the log of the workflow"))
+    .addOption(new Option("--result <json>", "with `happened`: what the effect gave"));
+  const options = z.object({
+    ...connectionOptions,
+    decision: ItemDecision,
+    reason: z.string().exactOptional(),
+    result: z.string().exactOptional(),
+  });
+  act(addConnectionOptions(command), options, async ({ options, config, terminal }, item = "") => {
+    const { decision, reason } = options;
+    const result = options.result === undefined ? {} : { result: parsed(options.result) };
+    const client = await connectFleet(options, config);
+    const verdict = { decision, ...(reason !== undefined && { reason }), ...result };
+    const settled = await client.settle(item, verdict, { signal: terminal.interrupted });
+    if (terminal.json) terminal.emit(settled);
+    else terminal.say(`${settled.id}  ${settled.decision}`);
+    return exitCode.done;
+  });
+}
+
+function parsed(text: string) {
+  try {
+    return z.json().parse(JSON.parse(text));
+  } catch {
+    throw new CliError(exitCode.usage, "--result takes JSON");
+  }
+}
+
+function describeItem({ id, kind, summary, decisions, openedAt, detail }: ItemView): string[] {
+  return [
+    `${id}  ${kind}  ${openedAt}`,
+    `  ${summary}`,
+    ...("key" in detail ? [`  key ${detail.key}`] : []),
+    ...("arguments" in detail ? [`  arguments ${JSON.stringify(detail.arguments)}`] : []),
+    `  settle with --decision ${decisions.join(" | ")}`,
+  ];
+}

@@ -1,0 +1,62 @@
+import type { Executor, Journal, JournalEntry } from "@flotilla/workflow";
+import { type JournalCall, offWire, onWire, type ToTask, type ToWorker } from "./messages.ts";
+
+/**
+ * Runs the one task that the worker gives this process, and reports its outcome; the worker then ends the process.
+ * Without its worker it ends by itself, for nothing that it does could be written any more.
+ */
+export function serveTask(execute: Executor): void {
+  const stop = new AbortController();
+  const journal = new RemoteJournal();
+  process.on("disconnect", () => process.exit(0));
+  process.on("message", (message: ToTask) => {
+    switch (message.kind) {
+      case "run":
+        void execute(message.task, journal.port, stop.signal).then(
+          (outcome) => tell({ kind: "ended", outcome }),
+          (error: unknown) => tell({ kind: "stopped", error: onWire(error) }),
+        );
+        return;
+      case "answered":
+      case "refused":
+        return journal.settle(message);
+      case "abort":
+        return stop.abort(offWire(message.error));
+    }
+  });
+  tell({ kind: "ready" });
+}
+
+/** The journal of the task, which the worker keeps. */
+class RemoteJournal {
+  readonly #waiting = new Map<number, PromiseWithResolvers<JournalEntry[]>>();
+  #calls = 0;
+
+  readonly port: Journal = {
+    load: () => this.#call({ name: "load", args: [] }),
+    record: async (entry) => void (await this.#call({ name: "record", args: [entry] })),
+    intend: async (entry) => void (await this.#call({ name: "intend", args: [entry] })),
+    conclude: async (entry) => void (await this.#call({ name: "conclude", args: [entry] })),
+    withdraw: async (key) => void (await this.#call({ name: "withdraw", args: [key] })),
+    progress: async (message) => void (await this.#call({ name: "progress", args: [message] })),
+  };
+
+  settle(message: Extract<ToTask, { call: number }>): void {
+    const waiting = this.#waiting.get(message.call);
+    this.#waiting.delete(message.call);
+    if (message.kind === "answered") waiting?.resolve(message.entries);
+    else waiting?.reject(offWire(message.error));
+  }
+
+  #call(journal: JournalCall): Promise<JournalEntry[]> {
+    const call = this.#calls++;
+    const waiting = Promise.withResolvers<JournalEntry[]>();
+    this.#waiting.set(call, waiting);
+    tell({ kind: "call", call, journal });
+    return waiting.promise;
+  }
+}
+
+function tell(message: ToWorker): void {
+  process.send?.(message);
+}

@@ -1,0 +1,122 @@
+import {
+  type AttestedResult,
+  decisionsOf,
+  type EventOf,
+  type Inbox,
+  itemIdPattern,
+  type ItemQuery,
+  type ItemView,
+  type SettleOutcome,
+  type Verdict,
+} from "@flotilla/workflow";
+import { decodeCursor, encodeCursor } from "./cursor.ts";
+import { shardTag, tagOf } from "./keys.ts";
+import { eventOf, parseLines } from "./log.ts";
+import type { Reply, Scripts } from "./scripts.ts";
+
+type Opened = EventOf<"item.opened">;
+
+export interface RedisInboxDeps {
+  scripts: Scripts;
+  shards(): readonly string[];
+  /** Turns what a lost Redis throws into the error that callers know. */
+  guard<T>(answer: Promise<T>): Promise<T>;
+}
+
+/** What waits for a person, as the logs tell it; the sets in Redis only say which of it is open. */
+export class RedisInbox implements Inbox {
+  readonly #deps: RedisInboxDeps;
+
+  constructor(deps: RedisInboxDeps) {
+    this.#deps = deps;
+  }
+
+  async list({
+    tenant,
+    kind,
+    workflowId,
+    limit,
+    cursor,
+  }: ItemQuery): Promise<{ items: ItemView[]; cursor?: string } | undefined> {
+    const { scripts, shards, guard } = this.#deps;
+    const place = cursor === undefined ? undefined : decodeCursor(cursor);
+    if (cursor !== undefined && !place) return undefined;
+    const item = [tenant, kind ?? "", workflowId ?? "", limit + 1, place?.createdAt ?? "+inf", place?.id ?? ""];
+    const tags = workflowId === undefined ? shards().map(shardTag) : [tagOf(workflowId)];
+    const pages = await guard(Promise.all(tags.map((tag) => scripts.item("items", tag, item))));
+    // See the header of lua/items.lua for the shape of an entry.
+    const newest = (pages.flat() as [string, string, string][])
+      .map(([id, openedAt, text]) => ({ id, createdAt: Number(openedAt), event: JSON.parse(text) as Opened }))
+      .toSorted((a, b) => b.createdAt - a.createdAt || (a.id < b.id ? 1 : -1));
+    const page = newest.slice(0, limit);
+    const last = page.at(-1);
+    const items = page.map(({ id, createdAt, event }) => viewOf(id, createdAt, event));
+    return newest.length > limit && last ? { items, cursor: encodeCursor(last) } : { items };
+  }
+
+  async settle(tenant: string, item: string, verdict: Verdict, by: string): Promise<SettleOutcome> {
+    const [, id = "", seq = ""] = itemIdPattern.exec(item) ?? [];
+    if (id === "") return { kind: "unknown" };
+    const opened = await this.#opened(tenant, id, Number(seq));
+    if (!opened) return { kind: "unknown" };
+    const { kind } = opened.data;
+    const decisions = decisionsOf(kind);
+    if (!decisions.includes(verdict.decision)) return { kind: "refused", decisions };
+    const at = await this.#write(tenant, { item, id, seq }, opened, verdict, by);
+    if (at === null) return { kind: "unknown" };
+    if (typeof at !== "number") return { kind: "already-settled" };
+    const { taskId } = opened;
+    const settledAt = new Date(at).toISOString();
+    return { kind: "settled", item: { id: item, kind, workflowId: id, taskId, decision: verdict.decision, settledAt } };
+  }
+
+  async #opened(tenant: string, id: string, seq: number): Promise<Opened | undefined> {
+    const reply = await this.#deps.guard(this.#deps.scripts.item("load", tagOf(id), [id, seq, 1]));
+    // See the header of lua/load.lua for the shape.
+    const [owner, , , , , lines] = (reply ?? []) as [string?, string?, number?, number?, number?, Reply?];
+    const [line] = owner === tenant ? parseLines(lines) : [];
+    const event = line && eventOf(line);
+    return event?.type === "item.opened" && event.seq === seq ? event : undefined;
+  }
+
+  /** The one place where a person's word is written: the log, the journal and the inbox in one step. */
+  #write(
+    tenant: string,
+    { item, id, seq }: { item: string; id: string; seq: string },
+    { taskId, attempt, data }: Opened,
+    verdict: Verdict,
+    by: string,
+  ): Promise<Reply> {
+    const settled: EventOf<"item.settled"> = {
+      type: "item.settled",
+      taskId,
+      attempt,
+      data: { item, by, ...verdict },
+    };
+    const [step, entry] = journalChange(data, verdict);
+    const args = [id, seq, tenant, JSON.stringify(settled), taskId, step, entry];
+    return this.#deps.guard(this.#deps.scripts.item("answer", tagOf(id), args));
+  }
+}
+
+/** The key in the journal that a verdict changes, and the entry that comes there; '' where the intent goes. */
+function journalChange(opened: Opened["data"], { decision, result = null }: Verdict): [step: string, entry: string] {
+  if (opened.kind !== "outcome-unknown" || decision === "fail") return ["", ""];
+  const { step, argumentsHash: inputHash } = opened.detail;
+  const attested: AttestedResult = { attested: result };
+  return [step, decision === "happened" ? JSON.stringify({ key: step, inputHash, result: attested }) : ""];
+}
+
+function viewOf(id: string, openedAt: number, { taskId, attempt, data }: Opened): ItemView {
+  const { kind, summary, detail } = data;
+  return {
+    id,
+    kind,
+    workflowId: id.slice(0, id.indexOf(".")),
+    taskId,
+    summary,
+    detail: { ...detail, attempt },
+    decisions: [...decisionsOf(kind)],
+    openedAt: new Date(openedAt).toISOString(),
+  };
+}

@@ -1,0 +1,3 @@
+-- Counts the items of a shard that wait for a person. No ARGV. Answer: kind, number, kind, number...
+
+return redis.call('HGETALL', ITEM_COUNTS)

@@ -1,0 +1,59 @@
+import { z } from "zod";
+import type { Json } from "./json.ts";
+
+const JsonValue = z.custom<Json>((value) => value !== undefined, "is required");
+
+/** What may wait for a person. */
+export const ItemKind = z.enum(["outcome-unknown", "quarantine"]);
+export type ItemKind = z.infer<typeof ItemKind>;
+
+/** What a person may say about it; which of these, the kind of the item tells. */
+export const ItemDecision = z.enum(["happened", "not-happened", "retry", "fail"]);
+export type ItemDecision = z.infer<typeof ItemDecision>;
+
+const decisions: Readonly<Record<ItemKind, readonly ItemDecision[]>> = {
+  "outcome-unknown": ["happened", "not-happened", "fail"],
+  quarantine: ["retry", "fail"],
+};
+
+/** The decisions that an item of that kind can be settled with. */
+export function decisionsOf(kind: ItemKind): readonly ItemDecision[] {
+  return decisions[kind];
+}
+
+/** An effect of which nobody can say whether it happened. */
+export const Doubt = z.object({
+  step: z.string().meta({ description: "its key in the journal of the task" }),
+  tool: z.string(),
+  key: z.string().meta({ description: "what the other side knows the effect by" }),
+  arguments: JsonValue.exactOptional().meta({ description: "left out above 2 KB" }),
+  argumentsBytes: z.int(),
+  argumentsHash: z.string().meta({ description: "SHA-256 of their canonical JSON" }),
+});
+export type Doubt = z.infer<typeof Doubt>;
+
+/** A task whose process died while it ran alone in it. */
+export const Quarantine = z.object({
+  deaths: z.int(),
+  reason: z.string().meta({ description: "how its own process ended" }),
+});
+export type Quarantine = z.infer<typeof Quarantine>;
+
+/** What is told about an item when it opens. */
+export const OpenedItem = z.discriminatedUnion("kind", [
+  z.object({ kind: z.literal("outcome-unknown"), summary: z.string(), detail: Doubt }),
+  z.object({ kind: z.literal("quarantine"), summary: z.string(), detail: Quarantine }),
+]);
+export type OpenedItem = z.infer<typeof OpenedItem>;
+
+/** The result of an effect as a person gives it: it stands in the journal as one that was recorded. */
+export const AttestedResult = z.strictObject({ attested: JsonValue });
+export type AttestedResult = z.infer<typeof AttestedResult>;
+
+/** The form of the id of an item. */
+export const itemIdPattern = /^(wf_[0-9a-z]{2}_[0-9a-z]{26})\.([1-9]\d{0,14})$/;
+
+/** The id of an item: its workflow, and the place in the log of the line that opened it. */
+export function itemIdOf(workflowId: string, seq: number): string {
+  return `${workflowId}.${seq}`;
+}
