@@ -200,7 +200,10 @@ export class Claims {
     const { tag, workflowId, taskId, attempt, epoch, holder } = claim;
     const write = async (kind: StepWrite, key: string, value?: unknown) => {
       const item = [workflowId, taskId, epoch, holder, kind, key, value === undefined ? "" : JSON.stringify(value)];
-      const answer = await this.#scripts.item("step", tag, item);
+      // What an effect does outside outlives any failover of Redis, so its intent must.
+      const answer = await (kind === "intent"
+        ? this.#scripts.durably("step", tag, item)
+        : this.#scripts.item("step", tag, item));
       if (answer === "kept") return;
       this.#onRefused("step");
       throw new ClaimLostError(lostReason(answer));

@@ -21,6 +21,8 @@ export interface RedisInboxDeps {
   shards(): readonly string[];
   /** Turns what a lost Redis throws into the error that callers know. */
   guard<T>(answer: Promise<T>): Promise<T>;
+  /** One item of a script whose answer somebody will rely on. */
+  write(script: string, id: string, item: (string | number)[]): Promise<Reply>;
 }
 
 /** What waits for a person, as the logs tell it; the sets in Redis only say which of it is open. */
@@ -95,7 +97,7 @@ export class RedisInbox implements Inbox {
     };
     const [step, entry] = journalChange(data, verdict);
     const args = [id, seq, tenant, JSON.stringify(settled), taskId, step, entry];
-    return this.#deps.guard(this.#deps.scripts.item("answer", tagOf(id), args));
+    return this.#deps.write("answer", id, args);
   }
 }
 

@@ -88,7 +88,8 @@ export class RedisStore implements WorkflowStore, Service {
     this.#scripts = new Scripts(this.#connection, this.#durable.writer);
     this.#queues = new Queues(this.#connection);
     const guard = <T>(answer: Promise<T>) => this.#guard(answer);
-    this.#inbox = new RedisInbox({ scripts: this.#scripts, shards: () => this.#shards, guard });
+    const write = (script: string, id: string, item: (string | number)[]) => this.#write(script, id, item);
+    this.#inbox = new RedisInbox({ scripts: this.#scripts, shards: () => this.#shards, guard, write });
   }
 
   async start(): Promise<void> {

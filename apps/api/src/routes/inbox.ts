@@ -73,7 +73,7 @@ export function inboxRoutes(app: FastifyInstance, { inbox }: { inbox: Inbox }): 
         params: ItemParams,
         body: { schema: SettleRequest, isRequired: true },
         answers: { 200: { description: "Settled by this call", content: { "application/json": SettledItem } } },
-        problems: ["not-found", "already-settled", "not-supported"],
+        problems: ["not-found", "already-settled", "not-supported", "unknown-outcome"],
       },
     },
     handler: async (request) => {
