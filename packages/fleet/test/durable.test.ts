@@ -113,6 +113,30 @@ describeRealRedis("strict durability, with a replica behind a link that can be c
     expect(await isOnReplica(answer.id)).toBe(true);
   });
 
+  test("the intent of an effect waits for the replica, and the effect with it", { timeout: 60_000 }, async () => {
+    const fleet = await TestFleet.start({ redis: at(master.url, "strict") });
+    fleets.push(fleet);
+    const gate = Promise.withResolvers<void>();
+    let isIntended = false;
+    fleet.acts.set("effect", async (_, journal) => {
+      await gate.promise;
+      await journal.intend({ key: "e", inputHash: "", intent: { class: "unsafe", key: "e" } });
+      isIntended = true;
+      return { kind: "completed", output: null };
+    });
+    const id = await fleet.submit(planOf(phase("p", [task("a", { act: "effect" })])));
+    await until(async () => (await fleet.types(id)).includes("task.started"));
+    link.set({ kind: "silent" });
+    gate.resolve();
+    // It is in the master's journal, and what wrote it has not been told so.
+    await until(async () => (await fleet.connection.hlen(`${tagOf(id)}:wf:${id}:journal:a`)) === 1);
+    const writtenAt = performance.now();
+    await until(() => isIntended || performance.now() - writtenAt > 2000);
+    expect(isIntended).toBe(false);
+    await linked();
+    expect((await fleet.end(id)).view.status).toBe("completed");
+  });
+
   test("more replicas than there are confirm nothing", async () => {
     const fleet = await start("strict", 2);
     await expect(fleet.store.submit(tenant, single)).rejects.toThrow(UnknownOutcomeError);
