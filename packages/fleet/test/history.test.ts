@@ -1,6 +1,6 @@
 import { redisSettingsOf } from "@flotilla/runtime";
 import { describeRealRedis, startRedis, type TestRedis, until } from "@flotilla/testkit";
-import { ClaimLostError, type Executor, type WorkflowEvent } from "@flotilla/workflow";
+import { ClaimLostError, type Doubt, type Executor, type WorkflowEvent } from "@flotilla/workflow";
 import { afterAll, beforeEach, beforeAll, describe, expect, test } from "vitest";
 import { Claims } from "../src/claims.ts";
 import { phase, planOf, type Run, story, task, tenant, TestFleet } from "./fleet.ts";
@@ -18,6 +18,8 @@ function stubborn(fails: number, ran: string[]): Executor {
     return attempt <= fails ? { kind: "failed", error } : { kind: "completed", output: `${taskId} at last` };
   };
 }
+
+const doubt: Doubt = { step: "pay", tool: "payments", key: "k", argumentsBytes: 2, argumentsHash: "" };
 
 describeRealRedis("going on from what was done", () => {
   let redis: TestRedis;
@@ -37,6 +39,9 @@ describeRealRedis("going on from what was done", () => {
     await fleet.stop();
     await redis.stop();
   });
+
+  const openItem = async (workflowId: string) =>
+    (await fleet.store.inbox.list({ tenant, workflowId, limit: 1 }))?.items[0];
 
   const request = planOf(
     phase("first", [task("a", { act: "counted" })]),
@@ -138,6 +143,27 @@ describeRealRedis("going on from what was done", () => {
       expect(story(run, "held").filter((type) => type === "task.completed")).toHaveLength(1);
     });
 
+    test("a task that waited for a person is run again, and its item is closed for good", async () => {
+      fleet.acts.set("in doubt once", async ({ attempt }) =>
+        attempt === 1 ? { kind: "parked", doubt } : { kind: "completed", output: "sure" },
+      );
+      const seen = Promise.withResolvers<void>();
+      fleet.acts.set("fails once the item is seen", async (claim, journal, signal) => {
+        await seen.promise;
+        return stubborn(1, ran)(claim, journal, signal);
+      });
+      const tasks = [task("a", { act: "in doubt once" }), task("b", { act: "fails once the item is seen" })];
+      const id = await fleet.submit(planOf(phase("p", tasks)));
+      const item = await until(() => openItem(id));
+      seen.resolve();
+      expect((await fleet.end(id)).view.status).toBe("failed");
+      expect(await openItem(id)).toBeUndefined();
+      await fleet.store.retry(tenant, id);
+      const said = await fleet.store.inbox.settle(tenant, item.id, { decision: "fail" }, "me");
+      expect(said).toEqual({ kind: "already-settled" });
+      expect((await fleet.end(id)).view).toMatchObject({ status: "completed", result: { a: "sure", b: "b at last" } });
+    });
+
     test("is refused for what is not failed or aborted, and unknown for another tenant", async () => {
       const { id } = await fleet.run(planOf(phase("p", [task("a")])));
       expect(await fleet.store.retry(tenant, id)).toEqual({ kind: "refused", status: "completed" });
@@ -233,6 +259,25 @@ describeRealRedis("going on from what was done", () => {
       expect(story(fork, "a").slice(0, 3)).toEqual(["task.scheduled", "task.started", "task.released"]);
       release.resolve();
       expect((await fleet.end(id)).view).toMatchObject({ status: "completed", result: [0, 1, 1] });
+    });
+
+    test("of one that waits for a person asks nobody for what the source asked, and what was said there holds", async () => {
+      fleet.acts.set("in doubt", async ({ workflowId, claim }) => {
+        ran.push(workflowId);
+        return ran.length === 1 ? { kind: "parked", doubt } : { kind: "completed", output: claim };
+      });
+      const id = await fleet.submit(planOf(phase("p", [task("a", { act: "in doubt" })])));
+      const item = await until(() => openItem(id));
+      await until(async () => (await fleet.types(id)).includes("workflow.waiting"));
+      const waiting = await forked(id, (await fleet.types(id)).length);
+      expect(waiting.view).toMatchObject({ status: "completed", result: 2 });
+      expect(await openItem(id)).toEqual(item);
+      await fleet.store.inbox.settle(tenant, item.id, { decision: "not-happened" }, "me");
+      const source = await fleet.end(id);
+      expect(source.view.status).toBe("completed");
+      const settled = await forked(id, seqOf(source, "item.settled"));
+      expect(settled.view).toMatchObject({ status: "completed", result: 2 });
+      expect(story(settled, "a")).toEqual(story(source, "a"));
     });
 
     test("from behind the failure it runs the failed task anew, as a retry with another input would", async () => {

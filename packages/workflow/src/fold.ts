@@ -1,6 +1,6 @@
 import { addedPhases, type EventOf, type PlanDefaults, requestedPhases, type WorkflowEvent } from "./event.ts";
 import { type Failure, isolationDeaths, isRetryable } from "./failure.ts";
-import { itemIdOf } from "./item.ts";
+import { itemIdOf, itemSeqOf } from "./item.ts";
 import { needsOf } from "./plan.ts";
 import type { PhaseRequest } from "./request.ts";
 import {
@@ -220,7 +220,7 @@ export class StateDraft {
 
   #settled({ taskId, at, data }: WorkflowEvent & EventOf<"item.settled">): void {
     const task = this.#tasks.get(taskId);
-    if (task?.stage.kind !== "waiting" || task.stage.item !== data.item) return;
+    if (task?.stage.kind !== "waiting" || itemSeqOf(task.stage.item) !== itemSeqOf(data.item)) return;
     switch (data.decision) {
       case "happened":
       case "not-happened":

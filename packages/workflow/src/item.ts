@@ -53,6 +53,11 @@ export type AttestedResult = z.infer<typeof AttestedResult>;
 /** The form of the id of an item. */
 export const itemIdPattern = /^(wf_[0-9a-z]{2}_[0-9a-z]{26})\.([1-9]\d{0,14})$/;
 
+/** The place in the log of the line that opened an item. A fork shares it, though the id names its source. */
+export function itemSeqOf(item: string): number {
+  return Number(item.slice(item.lastIndexOf(".") + 1));
+}
+
 /** The id of an item: its workflow, and the place in the log of the line that opened it. */
 export function itemIdOf(workflowId: string, seq: number): string {
   return `${workflowId}.${seq}`;

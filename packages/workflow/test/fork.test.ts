@@ -1,4 +1,12 @@
-import { type EventBody, fold, type Fork, forkLog, type Unforkable, type WorkflowEvent } from "@flotilla/workflow";
+import {
+  type EventBody,
+  fold,
+  type Fork,
+  forkLog,
+  itemIdOf,
+  type Unforkable,
+  type WorkflowEvent,
+} from "@flotilla/workflow";
 import { describe, expect, test } from "vitest";
 import { begin, done, lines, numbered, parallel, planned, task, workflowId } from "./log.ts";
 
@@ -85,6 +93,25 @@ test("phases that nobody had accepted are proposed anew: for another input they 
   expect(made.facts).toMatchObject([{ type: "task.released", taskId: "a" }]);
   expect(made.outputs).toEqual([]);
   expect(made.claims).toMatchObject([{ taskId: "a", completedAt: 0 }]);
+});
+
+test("what a person has said about a task of the source holds for the lines that are shared", () => {
+  const opened: EventBody = {
+    type: "item.opened",
+    taskId: "a",
+    attempt: 1,
+    epoch: 1,
+    data: { kind: "quarantine", summary: "died", detail: { deaths: 3, reason: "SIGKILL" } },
+  };
+  const item = itemIdOf(workflowId, 6);
+  const data = { item, decision: "retry", by: "person" } as const;
+  const settled: EventBody = { type: "item.settled", taskId: "a", attempt: 1, data };
+  const source = numbered([...planned(phases), lines.scheduled("a"), lines.started("a"), opened, settled]);
+  // Unsettled, the item is the source's, and the task is begun anew.
+  expect(fork(6, undefined, source).facts).toMatchObject([{ type: "task.released", taskId: "a" }]);
+  const made = fork(7, undefined, source);
+  expect(made.facts).toEqual([]);
+  expect(made.state.tasks.get("a")).toMatchObject({ stage: { kind: "pending" }, attempt: 2 });
 });
 
 test("outputs that the log does not hold are named", () => {
