@@ -1,11 +1,6 @@
 import { setTimeout as delay } from "node:timers/promises";
-import { type Connection, Scripts } from "@flotilla/fleet";
-
-/** The lease that a zombie takes, in ms: that of every worker. */
-const leaseMs = 6000;
-
-/** What a late write is answered. */
-const refusals = new Set<unknown>(["superseded", "cancelled", "ended", "unknown"]);
+import { type Claim, Claims, type Connection, type Scripts } from "@flotilla/fleet";
+import { type BlobStore, ClaimLostError } from "@flotilla/workflow";
 
 /** A task of a workflow, as a worker finds it in its queue. */
 export interface Target {
@@ -16,81 +11,71 @@ export interface Target {
 /** A worker that has claimed a task and then does nothing until long after its lease: what it writes then is late. */
 export class Zombie {
   readonly target: Target;
-  readonly #connection: Connection;
-  readonly #scripts: Scripts;
-  readonly #tag: string;
-  readonly #holder: string;
-  #epoch = 0;
+  readonly #claims: Claims;
+  readonly #claim: Claim;
+  readonly #refusals: () => number;
 
-  constructor(connection: Connection, target: Target, number: number) {
+  private constructor(target: Target, claims: Claims, claim: Claim, refusals: () => number) {
     this.target = target;
-    this.#connection = connection;
-    this.#scripts = new Scripts(connection);
-    this.#tag = `{s${target.workflowId.slice(3, 5)}}`;
-    this.#holder = `zombie.${number}`;
+    this.#claims = claims;
+    this.#claim = claim;
+    this.#refusals = refusals;
   }
 
   /** Resolves when it has the claim, as soon as there is one to be had. */
-  async claim(signal: AbortSignal): Promise<void> {
-    const { workflowId, taskId } = this.target;
+  static async raise(
+    store: { scripts: Scripts; blobs: BlobStore },
+    target: Target,
+    signal: AbortSignal,
+  ): Promise<Zombie> {
+    let refusals = 0;
+    const claims = new Claims({ ...store, worker: "zombie", onRefused: () => refusals++ });
+    const holder = claims.newHolder();
     for (;;) {
-      const item = [workflowId, taskId, 1, 1, this.#holder, "zombie"];
-      const answer = await this.#scripts.item("claim", this.#tag, item, [leaseMs, 0]);
-      if (Array.isArray(answer) && answer[0] === "claimed") {
-        this.#epoch = Number(answer[1]);
-        return;
-      }
-      if (!Array.isArray(answer) || answer[0] !== "unknown") throw new Error(`a zombie was told ${String(answer)}`);
+      const claim = await claims.claim({ ...target, attempt: 1, dispatch: 1 }, holder);
+      if (typeof claim !== "string") return new Zombie(target, claims, claim, () => refusals);
+      if (claim !== "unknown") throw new Error(`a zombie was told ${claim}`);
       await delay(50, undefined, { signal });
     }
   }
 
   /** Writes all that a worker may write under its claim; the kinds of those that were taken. */
   async writeLate(): Promise<string[]> {
-    const { workflowId, taskId } = this.target;
-    const writer = [workflowId, taskId, this.#epoch, this.#holder];
-    const event = (type: string, data: object) =>
-      JSON.stringify({ type, taskId, attempt: 1, epoch: this.#epoch, data });
-    const output = event("task.completed", { outputBytes: 8, output: { output: "zombie" } });
-    const error = { class: "critical", code: "zombie", message: "a late failure" };
-    const writes = {
-      renew: () => this.#scripts.item("renew", this.#tag, writer, [leaseMs]),
-      step: () => this.#scripts.item("step", this.#tag, [...writer, "result", "zombie", '{"key":"zombie"}']),
-      progress: () =>
-        this.#scripts.item("step", this.#tag, [
-          ...writer,
-          "progress",
-          "",
-          event("task.progressed", { message: "late" }),
-        ]),
-      completed: () => this.#scripts.item("record", this.#tag, [...writer, "completed", "", 0, output]),
-      failed: () =>
-        this.#scripts.item("record", this.#tag, [...writer, "failed", "", 0, event("task.failed", { error })]),
-      released: () =>
-        this.#scripts.item("record", this.#tag, [
-          ...writer,
-          "released",
-          "",
-          0,
-          event("task.released", { reason: "late" }),
-        ]),
+    const claims = this.#claims;
+    const claim = this.#claim;
+    const journal = claims.journal(claim);
+    const error = { class: "critical" as const, code: "zombie", message: "a late failure" };
+    const writes: Record<string, () => Promise<unknown>> = {
+      step: () => journal.record({ key: "zombie", inputHash: "", result: null }),
+      progress: () => journal.progress("late"),
+      completed: () => claims.record(claim, { kind: "completed", output: { output: "zombie" } }),
+      failed: () => claims.record(claim, { kind: "failed", error }),
+      released: () => claims.release(claim, "late"),
     };
-    const taken: string[] = [];
-    for (const [kind, write] of Object.entries(writes)) if (!refusals.has(await write())) taken.push(kind);
+    const taken = (await claims.renew(claim)) === "renewed" ? ["renew"] : [];
+    for (const [kind, write] of Object.entries(writes)) {
+      const before = this.#refusals();
+      await write().catch(ifNotLost);
+      if (this.#refusals() === before) taken.push(kind);
+    }
     return taken;
   }
 
   /** What a store without epochs would let happen: the result goes into the log, whoever has the task now. */
-  async writeWithoutEpoch(): Promise<void> {
+  async writeWithoutEpoch(connection: Connection): Promise<void> {
     const { workflowId, taskId } = this.target;
-    const key = `${this.#tag}:wf:${workflowId}`;
-    const seq = await this.#connection.hincrby(`${key}:index`, "tip", 1);
+    const key = `${this.#claim.tag}:wf:${workflowId}`;
+    const seq = await connection.hincrby(`${key}:index`, "tip", 1);
     const event = {
       type: "task.completed",
       taskId,
       attempt: 1,
       data: { outputBytes: 8, output: { output: "zombie" } },
     };
-    await this.#connection.xadd(`${key}:log`, `${seq}-0`, "at", Date.now(), "event", JSON.stringify(event));
+    await connection.xadd(`${key}:log`, `${seq}-0`, "at", Date.now(), "event", JSON.stringify(event));
   }
+}
+
+function ifNotLost(error: unknown): void {
+  if (!(error instanceof ClaimLostError)) throw error;
 }

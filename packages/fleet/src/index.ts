@@ -1,4 +1,5 @@
 export { AgentWorker, type AgentWorkerOptions } from "./agent-worker.ts";
+export { type Claim, Claims } from "./claims.ts";
 export { connect, type Connection, disconnect, isConnected, type Patience } from "./connection.ts";
 export { RedisKeyStore } from "./key-store.ts";
 export { admissionQueue, agentQueue, queuePrefix } from "./keys.ts";

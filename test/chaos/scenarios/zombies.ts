@@ -1,7 +1,7 @@
 import { join } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
-import { connect, disconnect } from "@flotilla/fleet";
-import { createLogger, redisSettingsOf } from "@flotilla/runtime";
+import { connect, type Connection, disconnect, Scripts } from "@flotilla/fleet";
+import { createFileBlobs, createLogger, redisSettingsOf } from "@flotilla/runtime";
 import { until } from "@flotilla/testkit/until";
 import { check } from "../checker.ts";
 import { collectEvidence, settle } from "../evidence.ts";
@@ -37,9 +37,10 @@ export const zombies: Scenario = {
       shape: { supervisors: 2, agents: 2 },
     });
     try {
-      const made = await raise(run, fleet, ledger, (target, number) => new Zombie(connection, target, number));
+      const store = { scripts: new Scripts(connection), blobs: createFileBlobs(join(run.dir, "data")) };
+      const made = await raise(run, fleet, ledger, store);
       run.say(`${made.length} tasks are held by zombies`);
-      const taken = await Promise.all(made.map((zombie) => haunt(run, fleet, zombie)));
+      const taken = await Promise.all(made.map((zombie) => haunt(run, fleet, zombie, connection)));
       await settle(fleet.client, 120_000);
       const findings = check(await collectEvidence(fleet.client, ledger.path, fleet.effectsFile));
       const refused = taken.filter((kinds) => kinds.length === 0).length;
@@ -69,7 +70,7 @@ async function raise(
   { random, count = 200 }: Run,
   fleet: Fleet,
   ledger: Ledger,
-  make: (target: { workflowId: string; taskId: string }, number: number) => Zombie,
+  store: Parameters<typeof Zombie.raise>[0],
 ): Promise<Zombie[]> {
   signalAgents(fleet, "SIGSTOP");
   try {
@@ -80,9 +81,7 @@ async function raise(
         const idempotencyKey = `zombie-${index}`;
         const { id } = await fleet.client.submit(work.request, { idempotencyKey });
         await ledger.record({ id, idempotencyKey, at: Date.now(), tasks: work.tasks, effects: work.effectsOf(id) });
-        const zombie = make({ workflowId: id, taskId: "first" }, index);
-        await zombie.claim(signal);
-        return zombie;
+        return Zombie.raise(store, { workflowId: id, taskId: "first" }, signal);
       }),
     );
   } finally {
@@ -91,7 +90,12 @@ async function raise(
 }
 
 /** Waits until the claim is taken away, then for a moment of chance, and writes; the kinds of writes that were taken. */
-async function haunt({ random, isControl }: Run, fleet: Fleet, zombie: Zombie): Promise<string[]> {
+async function haunt(
+  { random, isControl }: Run,
+  fleet: Fleet,
+  zombie: Zombie,
+  connection: Connection,
+): Promise<string[]> {
   const waitMs = random.between(0, lateMs);
   const { workflowId } = zombie.target;
   await until(
@@ -104,7 +108,7 @@ async function haunt({ random, isControl }: Run, fleet: Fleet, zombie: Zombie): 
   );
   await delay(waitMs);
   if (!isControl) return zombie.writeLate();
-  await zombie.writeWithoutEpoch();
+  await zombie.writeWithoutEpoch(connection);
   return [];
 }
 
