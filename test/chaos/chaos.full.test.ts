@@ -28,6 +28,11 @@ describeRealRedis("chaos, two minutes of it", () => {
     expect(figures).toMatchObject({ zombies: 200, refused: 200 });
   });
 
+  test("a network that fails in every way", { timeout }, async () => {
+    const { harm } = await runInTest(proxy, { seed: 13, seconds: 30 });
+    expect(harm).toEqual([]);
+  });
+
   test("power cuts of a Redis that syncs always", { timeout }, async ({ skip }) => {
     const outcome = await runInTest(power, { seed: 14, seconds: 20, count: 10 });
     skipIfItDidNotRun(outcome, skip);

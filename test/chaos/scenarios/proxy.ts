@@ -36,7 +36,10 @@ export const proxy: Scenario = {
             random,
             forMs,
             everyMs: { min: 2000, max: 8000 },
-            faults: networkFaults(between, faultForMs).map((fault) => ({ fault, weight: 1 })),
+            faults: networkFaults(between, faultForMs)
+              // A reply that is lost is what a key is for.
+              .filter(({ name }) => !isControl || name === "dropReplies")
+              .map((fault) => ({ fault, weight: 1 })),
             // There is one proxy.
             atOnce: 1,
             onHit: ({ fault, victim }) => say(`${fault}: ${victim}`),
