@@ -100,12 +100,6 @@ const bodies: Row[] = [
     planOf(together("p", [probe("a", {}, { onFailure: "compensate", compensate: { agent: "probe", input: {} } })])),
     `422 not-supported ${task}/compensate ${task}/onFailure`,
   ),
-  submit("an unsafe step", alone({ input: { steps: [{ tool: "unsafe" }] } }), "422 not-supported /input/steps/0/tool"),
-  submit(
-    "a queryable step",
-    alone({ input: { steps: [{ tool: "queryable" }] } }),
-    "422 not-supported /input/steps/0/tool",
-  ),
   submit("a handoff", alone({ input: { handoff: { to: "probe", payload: {} } } }), "422 not-supported /input/handoff"),
   submit("an approval", alone({ input: { approval: { summary: "may I?" } } }), "422 not-supported /input/approval"),
   submit("a signal", alone({ input: { awaitSignal: "go" } }), "422 not-supported /input/awaitSignal"),

@@ -105,7 +105,7 @@ export function historyGoesOn(fleet: () => Fleet): void {
       expect(id).not.toBe(source.view.id);
       const view = await fleet().client.wait(id);
       expect(view).toMatchObject({ status: "completed", input: "two", tags: { of: "fork" } });
-      expect(view).toMatchObject({ result: { output: "[1,2] two" } });
+      expect(view).toMatchObject({ result: { a: { output: { list: [1, 2] } }, b: { output: "[1,2] two" } } });
       const events = await collect(fleet().client.events(id));
       expect(events[0]).toMatchObject({ data: { forkedFrom: { id: source.view.id, seq: fromSeq } } });
       expect(events.slice(1, fromSeq)).toEqual(source.events.slice(1, fromSeq));
