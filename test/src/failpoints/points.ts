@@ -105,8 +105,13 @@ export const exceptions: readonly Exception[] = [
   {
     app: "agent",
     place: "packages/fleet/src/agent-worker.ts:AgentWorker.#run",
-    code: "claims.release(",
+    code: "this.#release(",
     reason: "as above: that task is handed back",
+  },
+  {
+    app: "agent",
+    place: "packages/fleet/src/agent-worker.ts:AgentWorker.#release",
+    reason: "as above",
   },
   {
     app: "agent",
