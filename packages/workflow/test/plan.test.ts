@@ -163,12 +163,14 @@ describe("a plan is accepted", () => {
     expect(issuesOf(phases)).toEqual([]);
   });
 
-  test("of two phases of 1,000 tasks, in less than a second", () => {
-    const before = performance.now();
+  test("of two phases of 1,000 tasks, in less than a second of this processor", () => {
+    // Not of the clock on the wall, which runs on while a busy machine does something else.
+    const before = process.cpuUsage();
     expect(
       issuesOf([phase(true, ...named(1000, "a")), phase(true, ...named(1000, "b", { input: "{{tasks.a7.output}}" }))]),
     ).toEqual([]);
-    expect(performance.now() - before).toBeLessThan(1000);
+    const { user, system } = process.cpuUsage(before);
+    expect((user + system) / 1000).toBeLessThan(1000);
   });
 });
 
