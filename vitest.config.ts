@@ -15,6 +15,7 @@ export default defineConfig({
     projects: [
       { extends: true, test: { name: "fast", include: [quick], exclude: [...configDefaults.exclude, long] } },
       { extends: true, test: { name: "full", include: [long], testTimeout: 300_000 } },
+      { extends: true, test: { name: "failpoints", include: ["test/src/failpoints/every-point.ts"] } },
     ],
   },
 });

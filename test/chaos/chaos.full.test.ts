@@ -18,7 +18,7 @@ function skipIfItDidNotRun({ skipped }: Outcome, skip: (reason: string) => void)
 
 describeRealRedis("chaos, two minutes of it", () => {
   test("kills of any process", { timeout }, async () => {
-    const { harm } = await runInTest(kills, { seed: 11, seconds: 40, count: 400 });
+    const { harm } = await runInTest(kills, { seed: 11, seconds: 25, count: 300 });
     expect(harm).toEqual([]);
   });
 
@@ -29,26 +29,26 @@ describeRealRedis("chaos, two minutes of it", () => {
   });
 
   test("a network that fails in every way", { timeout }, async () => {
-    const { harm } = await runInTest(proxy, { seed: 13, seconds: 30 });
+    const { harm } = await runInTest(proxy, { seed: 13, seconds: 20 });
     expect(harm).toEqual([]);
   });
 
   test("power cuts of a Redis that syncs always", { timeout }, async ({ skip }) => {
-    const outcome = await runInTest(power, { seed: 14, seconds: 20, count: 10 });
+    const outcome = await runInTest(power, { seed: 14, seconds: 20, count: 6 });
     skipIfItDidNotRun(outcome, skip);
     expect(outcome.harm).toEqual([]);
-    expect(outcome.figures).toMatchObject({ cuts: 10 });
+    expect(outcome.figures).toMatchObject({ cuts: 6 });
   });
 
   test("keys of BullMQ deleted and spoilt", { timeout }, async () => {
-    const { harm } = await runInTest(queues, { seed: 15, seconds: 20, count: 60 });
+    const { harm } = await runInTest(queues, { seed: 15, seconds: 20, count: 40 });
     expect(harm).toEqual([]);
   });
 });
 
 describeRealRedis("controls: with its defence switched off each scenario finds harm", () => {
   test("effects on a world that ignores keys", { timeout }, async () => {
-    const { harm } = await runInTest(kills, { seed: 3, seconds: 20, count: 200, isControl: true });
+    const { harm } = await runInTest(kills, { seed: 3, seconds: 15, count: 150, isControl: true });
     expect(harm.join("\n")).toContain("applied twice");
   });
 

@@ -2,7 +2,7 @@ import { describeRealRedis } from "@flotilla/testkit";
 import { expect, test } from "vitest";
 import { measureOutage, outages } from "./outages.ts";
 
-const lengths = [2000, 20_000];
+const lengths = [12_000];
 
 describeRealRedis("after an outage", () => {
   const cases = Object.entries(outages).flatMap(([name, outage]) => lengths.map((ms) => ({ name, ms, outage })));

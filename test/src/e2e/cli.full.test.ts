@@ -34,11 +34,14 @@ describe.each(["this machine", "one without Redis"])("the demo on %s", (kind) =>
     await expectQuotationsToStand(report, join(workspace, "docs"));
   });
 
-  test.each([
+  // What differs between the machines is where Redis comes from: one question and one refusal tell.
+  const all = kind === "this machine";
+  const questions: [string, string, RegExp][] = [
     ["How deep does the inner basin dry at the lowest tide?", "tides.txt", /2\.1 metres/],
     ["What is shown at the signal mast when the lock is closed?", "notices/lights.md", /three red lights/],
     ["When must a pilot be ordered?", "pilotage.md", /six hours ahead/],
-  ])("%s is answered from %s", async (question, path, words) => {
+  ];
+  test.each(all ? questions : questions.slice(0, 1))("%s is answered from %s", async (question, path, words) => {
     const said = await demo("--docs", "harbour", question);
     expect(said.code, said.stderr).toBe(0);
     const paths = said.stdout.trimEnd().split("\n");
@@ -50,20 +53,24 @@ describe.each(["this machine", "one without Redis"])("the demo on %s", (kind) =>
     expect(report.answer.flatMap(({ citations }) => citations.map(({ quote }) => quote)).join("\n")).toMatch(words);
   });
 
-  test.each([
+  const unanswerable: [string, string, string][] = [
     ["an empty folder", "empty", "Who may go without a pilot?"],
     ["a folder of binaries", "binaries", "Who may go without a pilot?"],
     ["documents that do not know", "harbour", "Which vaccine protects reindeer from anthrax?"],
-  ])("over %s says in words that there is no answer, and exits 0", async (_, docs, question) => {
-    const said = await demo("--docs", docs, question);
-    expect(said.code, said.stderr).toBe(0);
-    expect(said.stdout).toMatch(/no answer/i);
-    const file = said.stdout.split("\n").find((line) => line.endsWith("report.json")) ?? "no report.json";
-    const report = await readReport(file);
-    expect(report.answer).toEqual([]);
-    expect(report.reason).toMatch(/\w+ \w+ \w+/);
-    expect(said.stdout).toContain(report.reason);
-  });
+  ];
+  test.each(all ? unanswerable : unanswerable.slice(0, 1))(
+    "over %s says in words that there is no answer, and exits 0",
+    async (_, docs, question) => {
+      const said = await demo("--docs", docs, question);
+      expect(said.code, said.stderr).toBe(0);
+      expect(said.stdout).toMatch(/no answer/i);
+      const file = said.stdout.split("\n").find((line) => line.endsWith("report.json")) ?? "no report.json";
+      const report = await readReport(file);
+      expect(report.answer).toEqual([]);
+      expect(report.reason).toMatch(/\w+ \w+ \w+/);
+      expect(said.stdout).toContain(report.reason);
+    },
+  );
 
   test("over a folder that is not there says so and exits 2", async () => {
     const said = await demo("--docs", "nowhere", "why?");
