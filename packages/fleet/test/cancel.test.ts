@@ -16,11 +16,14 @@ describeRealRedis("a cancel from anywhere", () => {
   /** A fleet has many processes: this one has the worker, and nothing else of it is told of the cancel. */
   let elsewhere: TestFleet;
   const aborted = new Map<string, { at: number; reason: unknown }>();
-  const gate = Promise.withResolvers<void>();
+  /** What a running task waits for; each test has one of its own. */
+  let gate: PromiseWithResolvers<void>;
   beforeAll(async () => {
     redis = await startRedis();
   });
   beforeEach(async () => {
+    gate = Promise.withResolvers();
+    const { promise } = gate;
     const settings = redisSettingsOf(redis.url);
     fleet = await TestFleet.start({ redis: settings, workers: 0 });
     elsewhere = await TestFleet.start({ redis: settings, supervisors: 0 });
@@ -28,7 +31,7 @@ describeRealRedis("a cancel from anywhere", () => {
       signal.addEventListener("abort", () => {
         aborted.set(workflowId, { at: performance.now(), reason: signal.reason });
       });
-      await gate.promise;
+      await promise;
       return { kind: "completed", output: "too late" };
     });
   });
