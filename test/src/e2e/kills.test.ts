@@ -5,7 +5,6 @@ import { describeRealRedis, until } from "@flotilla/testkit";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { collect } from "./collect.ts";
 import { Fleet, onlyProbes } from "./fleet.ts";
-import { flotilla } from "./flotilla.ts";
 import { planOf, probe, run, together } from "./plans.ts";
 import { effectsOf, expectDoneOnce, idempotentSteps, stepsOfWork, submitWork } from "./work.ts";
 import { Wire } from "./wire.ts";
@@ -14,11 +13,13 @@ describeRealRedis("kills", () => {
   let folder: string;
   let fleet: Fleet;
   // One task a process, so that a probe that kills itself takes nobody with it.
-  const start = () =>
-    Fleet.start({ dataDir: join(folder, "data"), args: onlyProbes(4), env: { AGENT_CONCURRENCY: "1" } });
   beforeAll(async () => {
     folder = await mkdtemp(join(tmpdir(), "flotilla-kills-"));
-    fleet = await start();
+    fleet = await Fleet.start({
+      dataDir: join(folder, "data"),
+      args: onlyProbes(4),
+      env: { AGENT_CONCURRENCY: "1" },
+    });
   });
   afterAll(async () => {
     await fleet.dispose();
@@ -143,36 +144,4 @@ describeRealRedis("kills", () => {
     });
     expect(await fleet.client.wait(id)).toMatchObject({ status: "completed", result: { output: "stored once" } });
   });
-
-  test(
-    "nothing outlives a killed parent, and the next one on its folder goes on with the work",
-    { timeout: 180_000 },
-    async () => {
-      const ids = await submitWork(fleet, 8);
-      await until(async () => (await effectsOf(fleet, ids)) > 8);
-      const { dataDir, apiKey, operatorKey } = fleet.ready;
-      const second = await flotilla(["up", "--json", "--port", "0", "--data-dir", dataDir], { cwd: "/" });
-      expect(second).toMatchObject({ code: 78, stdout: "", stderr: expect.stringContaining(dataDir) });
-
-      await fleet.stop("SIGKILL");
-      // The promise is 2 s; the rest is for a machine that is busy.
-      await until(() => !fleet.leavesAny(), { timeoutMs: 4000, what: "the end of all children" });
-      fleet = await start();
-      expect(fleet.ready).toMatchObject({ dataDir, apiKey, operatorKey });
-
-      const { id } = await fleet.client.submit(
-        planOf(
-          together("p", [probe("long", { steps: idempotentSteps(2, 1000), sleepMs: 3000 }, { priority: "critical" })]),
-        ),
-      );
-      for await (const { type } of fleet.client.events(id, { follow: true })) if (type === "task.started") break;
-      const { code, tookMs } = await fleet.stop("SIGTERM");
-      expect([code, fleet.leavesAny()]).toEqual([0, false]);
-      expect(tookMs).toBeLessThan(15_000);
-
-      fleet = await start();
-      await expectDoneOnce(fleet, ids);
-      expect(await fleet.client.wait(id)).toMatchObject({ status: "completed", result: { attempt: 1 } });
-    },
-  );
 });
