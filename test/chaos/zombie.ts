@@ -65,15 +65,25 @@ export class Zombie {
   async writeWithoutEpoch(connection: Connection): Promise<void> {
     const { workflowId, taskId } = this.target;
     const key = `${this.#claim.tag}:wf:${workflowId}`;
-    const seq = await connection.hincrby(`${key}:index`, "tip", 1);
     const event = {
       type: "task.completed",
       taskId,
       attempt: 1,
       data: { outputBytes: 8, output: { output: "zombie" } },
     };
-    await connection.xadd(`${key}:log`, `${seq}-0`, "at", Date.now(), "event", JSON.stringify(event));
+    for (;;) {
+      const seq = await connection.hincrby(`${key}:index`, "tip", 1);
+      const isWritten = await connection
+        .xadd(`${key}:log`, `${seq}-0`, "at", Date.now(), "event", JSON.stringify(event))
+        .catch(ifOvertaken);
+      if (isWritten) return;
+    }
   }
+}
+
+/** Somebody else wrote a line between the two commands. */
+function ifOvertaken(error: unknown): undefined {
+  if (!(error instanceof Error) || !error.message.includes("equal or smaller")) throw error;
 }
 
 function ifNotLost(error: unknown): void {

@@ -284,14 +284,16 @@ class Simulation {
     return state;
   }
 
-  #examine({ cause, now }: Taken, state: WorkflowState, decision: Decision, look: Look): void {
+  #examine({ cause, now, lines }: Taken, state: WorkflowState, decision: Decision, look: Look): void {
     // The jobs that it found missing are there again.
     const again = this.#decide(decision.after, { ...look, missing: [] });
     this.#restless.push(...again.events.map(({ type }) => type));
     const isTime = [...state.tasks.values()].some(
       ({ stage }) => stage.kind === "pending" && (stage.notBefore ?? Infinity) <= now,
     );
-    if (cause === "safety" && decision.events.length > 0 && !isTime) this.#saved++;
+    // A fact that came after the take, and was read with the log, has asked for a look of its own.
+    const isAskedFor = isTime || state.seq > (lines.at(-1)?.seq ?? 0);
+    if (cause === "safety" && decision.events.length > 0 && !isAskedFor) this.#saved++;
   }
 
   #commit({ token, revision }: Taken, state: WorkflowState, { events, claims, after }: Decision): number | undefined {
