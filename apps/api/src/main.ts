@@ -10,6 +10,7 @@ import {
 } from "@flotilla/fleet";
 import {
   createFileBlobs,
+  createFileObjects,
   createLogger,
   createMetrics,
   HealthService,
@@ -27,7 +28,13 @@ const blobs = createFileBlobs(config.FLOTILLA_DATA_DIR);
 const redis = redisSettings(config);
 const redisCheck = new RedisCheck(redis, logger);
 
-const store = new RedisStore({ redis, blobs, idempotencyMs: config.FLOTILLA_IDEMPOTENCY_MS, logger });
+const store = new RedisStore({
+  redis,
+  blobs,
+  idempotencyMs: config.FLOTILLA_IDEMPOTENCY_MS,
+  objects: createFileObjects(config.FLOTILLA_DATA_DIR),
+  logger,
+});
 const keyConnection = connect(redis, "failFast", logger);
 const keyService: Service = {
   start: () => isConnected(keyConnection),

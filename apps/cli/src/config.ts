@@ -7,11 +7,13 @@ import {
   processEnvironment,
   redisEnvironment,
   storageEnvironment,
+  supervisorEnvironment,
 } from "@flotilla/runtime";
 import { z } from "zod";
 
 const cliEnvironment = z.object({
   FLOTILLA_DOCS_ROOTS: agentEnvironment.shape.FLOTILLA_DOCS_ROOTS,
+  FLOTILLA_RETENTION_MS: supervisorEnvironment.shape.FLOTILLA_RETENTION_MS,
   ...clientEnvironment.shape,
   ...localEnvironment.shape,
   ...probeEnvironment.shape,

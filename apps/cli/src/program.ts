@@ -5,6 +5,7 @@ import { addDoctor } from "./commands/doctor.ts";
 import { addHistoryCommands } from "./commands/history.ts";
 import { addInboxCommands } from "./commands/inbox.ts";
 import { addKeys } from "./commands/keys.ts";
+import { addRebuild } from "./commands/rebuild.ts";
 import { addRun } from "./commands/run.ts";
 import { addUp } from "./commands/up.ts";
 import { addWorkflowCommands } from "./commands/workflows.ts";
@@ -32,5 +33,6 @@ export function buildProgram(onExit: (code: ExitCode) => void): Command {
   addInboxCommands(host);
   addKeys(host);
   addDoctor(host);
+  addRebuild(host);
   return program;
 }

@@ -1,6 +1,15 @@
-import { configOrExit, processEnvironment, redisEnvironment, supervisorEnvironment } from "@flotilla/runtime";
+import {
+  configOrExit,
+  processEnvironment,
+  redisEnvironment,
+  storageEnvironment,
+  supervisorEnvironment,
+} from "@flotilla/runtime";
 
-const schema = processEnvironment.extend(redisEnvironment.shape).extend(supervisorEnvironment.shape);
+const schema = processEnvironment
+  .extend(redisEnvironment.shape)
+  .extend(storageEnvironment.shape)
+  .extend(supervisorEnvironment.shape);
 
 /** The configuration of a supervisor; exits 78 where it is refused. */
 export const config = configOrExit(schema, process.env);

@@ -1,5 +1,12 @@
 import { RedisCheck, Supervisor } from "@flotilla/fleet";
-import { createLogger, createMetrics, HealthService, redisSettings, runProcess } from "@flotilla/runtime";
+import {
+  createFileObjects,
+  createLogger,
+  createMetrics,
+  HealthService,
+  redisSettings,
+  runProcess,
+} from "@flotilla/runtime";
 import { config } from "./config.ts";
 
 const logger = createLogger({ role: "supervisor", level: config.LOG_LEVEL });
@@ -11,6 +18,11 @@ const supervisor = new Supervisor({
   defaults: { attempts: config.MAX_RETRIES + 1, concurrency: config.MAX_CONCURRENT_AGENTS },
   maxActiveWorkflows: config.MAX_ACTIVE_WORKFLOWS,
   retentionMs: config.FLOTILLA_RETENTION_MS,
+  archive: {
+    objects: createFileObjects(config.FLOTILLA_DATA_DIR),
+    checkpointEveryMs: config.CHECKPOINT_INTERVAL_MS,
+    retentionMs: config.FLOTILLA_ARCHIVE_RETENTION_MS,
+  },
   metrics,
   logger,
 });

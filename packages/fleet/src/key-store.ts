@@ -4,7 +4,7 @@ import { z } from "zod";
 import type { Connection } from "./connection.ts";
 
 /** SHA-256 of a key (hex) -> its record as JSON. */
-const keysKey = "{keys}:api";
+export const apiKeysKey = "{keys}:api";
 
 const StoredKey = z.object({ tenant: Tenant, role: z.enum(["user", "operator"]), createdAt: z.int() });
 
@@ -29,28 +29,28 @@ export class RedisKeyStore implements KeyStore {
   async adopt(apiKey: string, tenant: string, role: Role): Promise<KeyRecord> {
     const stored = { tenant, role, createdAt: Date.now() };
     const hash = hashOf(apiKey);
-    const isNew = await this.#guard(this.#connection.hsetnx(keysKey, hash, JSON.stringify(stored)));
+    const isNew = await this.#guard(this.#connection.hsetnx(apiKeysKey, hash, JSON.stringify(stored)));
     const earlier = isNew === 1 ? undefined : await this.find(apiKey);
     return earlier ?? { id: hash.slice(0, 8), ...stored };
   }
 
   async find(apiKey: string): Promise<KeyRecord | undefined> {
     const hash = hashOf(apiKey);
-    const stored = await this.#guard(this.#connection.hget(keysKey, hash));
+    const stored = await this.#guard(this.#connection.hget(apiKeysKey, hash));
     return stored === null ? undefined : recordOf(hash, stored);
   }
 
   async list(): Promise<KeyRecord[]> {
-    const all = await this.#guard(this.#connection.hgetall(keysKey));
+    const all = await this.#guard(this.#connection.hgetall(apiKeysKey));
     return Object.entries(all)
       .map(([hash, stored]) => recordOf(hash, stored))
       .toSorted((a, b) => a.createdAt - b.createdAt);
   }
 
   async revoke(id: string): Promise<boolean> {
-    const hashes = await this.#guard(this.#connection.hkeys(keysKey));
+    const hashes = await this.#guard(this.#connection.hkeys(apiKeysKey));
     const hash = hashes.find((candidate) => candidate.startsWith(id) && id.length === 8);
-    return hash !== undefined && (await this.#guard(this.#connection.hdel(keysKey, hash))) === 1;
+    return hash !== undefined && (await this.#guard(this.#connection.hdel(apiKeysKey, hash))) === 1;
   }
 
   async #guard<T>(answer: Promise<T>): Promise<T> {

@@ -39,6 +39,9 @@ const looksPerShard = 64;
 const shortestPutOffMs = 5000;
 const longestPutOffMs = 60_000;
 
+/** How long one stays that should be forgotten and is not archived, until it is looked at again. */
+const unarchivedMs = 5000;
+
 /** Workflows whose folded state is kept between looks. */
 const cachedWorkflows = 5000;
 
@@ -56,6 +59,8 @@ export interface ReconcilerDeps {
   defaults: Look["defaults"];
   /** How long a workflow is kept after its end, in ms. */
   retentionMs: number;
+  /** Whether nothing may be forgotten before it is archived. */
+  hasArchive: boolean;
   metrics: Metrics;
   logger: Logger;
 }
@@ -178,7 +183,8 @@ export class Reconciler {
   ): Promise<Settlement | undefined> {
     if (taken.revision < 0) {
       this.#cache.delete(taken.id);
-      await this.#deps.scripts.item("forget", taken.tag, [taken.id, taken.token]);
+      const head = [Number(this.#deps.hasArchive), unarchivedMs];
+      await this.#deps.scripts.item("forget", taken.tag, [taken.id, taken.token], head);
       return undefined;
     }
     const held = await this.#fold(taken);

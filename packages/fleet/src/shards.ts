@@ -9,13 +9,15 @@ import { fleetTag } from "./keys.ts";
 const shardsOnOne = 1;
 const shardsOnCluster = 16;
 
+/** Holds their number. */
+export const shardsKey = `${fleetTag}:shards`;
+
 /**
  * The names of the fleet's shards. Their number is fixed by the first process that asks: ids name their shard, so with
  * another number workflows would be looked for where they are not.
  */
 export async function fleetShards(connection: Connection): Promise<readonly string[]> {
-  const key = `${fleetTag}:shards`;
-  await connection.setnx(key, connection instanceof Cluster ? shardsOnCluster : shardsOnOne);
-  const count = Number(await connection.get(key));
+  await connection.setnx(shardsKey, connection instanceof Cluster ? shardsOnCluster : shardsOnOne);
+  const count = Number(await connection.get(shardsKey));
   return Array.from({ length: count }, (_, number) => number.toString(36).padStart(2, "0"));
 }

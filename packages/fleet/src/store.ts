@@ -12,6 +12,7 @@ import {
   type Json,
   type ListQuery,
   neededOutputs,
+  type ObjectStore,
   Priority,
   projectArtifacts,
   projectTask,
@@ -29,13 +30,15 @@ import {
   type WorkflowSummary,
   type WorkflowView,
 } from "@flotilla/workflow";
+import type { History } from "./archive/archive.ts";
+import { Past } from "./archive/past.ts";
 import { connect, type Connection, disconnect, isConnected } from "./connection.ts";
 import { decodeCursor, encodeCursor } from "./cursor.ts";
 import { type DurableLink, openDurable } from "./durable-link.ts";
 import { forkItem } from "./fork-item.ts";
 import { RedisInbox } from "./inbox.ts";
 import { agentQueue, idempotencyPlace, newWorkflowId, shardTag, tagOf } from "./keys.ts";
-import { advance, eventOf, everyLine, type FoldedLog, parseLines } from "./log.ts";
+import { advance, eventOf, everyLine, type FoldedLog, type Line, parseLines } from "./log.ts";
 import { LruMap } from "./lru-map.ts";
 import { failedWrite } from "./outage.ts";
 import { readOutput } from "./outputs.ts";
@@ -50,6 +53,9 @@ const firstLookMs = 5000;
 /** How often open streams look for new lines, in ms; all streams of a process look together. */
 const followEveryMs = 50;
 
+/** How long a workflow is in Redis again that somebody goes on from after Redis had forgotten it, in ms. */
+const revivedMs = 3_600_000;
+
 /** Workflows whose folded state is kept between reads. */
 const cachedWorkflows = 200;
 
@@ -58,15 +64,17 @@ export interface StoreOptions {
   blobs: BlobStore;
   /** How long an idempotency key is remembered, in ms. */
   idempotencyMs: number;
+  /** Where workflows are read that Redis has forgotten; nowhere unless set. */
+  objects?: ObjectStore;
   logger: Logger;
 }
 
-/** What lua/load.lua answers for a workflow. */
+/** Part of the log of a workflow. */
 interface LogPage {
   status: WorkflowStatus;
   hasEnded: boolean;
   tip: number;
-  lines: Reply;
+  lines: readonly Line[];
 }
 
 /** The fleet as the HTTP API sees it, over a connection that fails fast. */
@@ -77,6 +85,7 @@ export class RedisStore implements WorkflowStore, Service {
   readonly #scripts: Scripts;
   readonly #queues: Queues;
   readonly #inbox: Inbox;
+  readonly #past: Past | undefined;
   readonly #cache = new LruMap<string, FoldedLog>(cachedWorkflows);
   #shards: readonly string[] = [];
   #admissions: { id: string; priority: Priority }[] = [];
@@ -87,6 +96,7 @@ export class RedisStore implements WorkflowStore, Service {
     this.#durable = openDurable(options.redis, "failFast", options.logger);
     this.#scripts = new Scripts(this.#connection, this.#durable.writer);
     this.#queues = new Queues(this.#connection);
+    this.#past = options.objects && new Past(options.objects);
     const guard = <T>(answer: Promise<T>) => this.#guard(answer);
     const write = (script: string, id: string, item: (string | number)[]) => this.#write(script, id, item);
     this.#inbox = new RedisInbox({ scripts: this.#scripts, shards: () => this.#shards, guard, write });
@@ -132,7 +142,7 @@ export class RedisStore implements WorkflowStore, Service {
   async get(tenant: string, id: string): Promise<WorkflowView | undefined> {
     const state = await this.#state(tenant, id);
     if (!state) return undefined;
-    const outputs = await this.#outputs(id, neededOutputs(state));
+    const outputs = await this.#outputs(tenant, id, neededOutputs(state));
     return projectWorkflow(state, (taskId) => outputs.get(taskId));
   }
 
@@ -177,7 +187,7 @@ export class RedisStore implements WorkflowStore, Service {
     const task = state?.tasks.get(taskId);
     if (!state || !task) return undefined;
     const isLogged = task.stage.kind !== "completed" || task.stage.output.inline !== undefined;
-    const outputs = await this.#outputs(id, isLogged ? [] : [taskId]);
+    const outputs = await this.#outputs(tenant, id, isLogged ? [] : [taskId]);
     const view = projectTask(state, task, (needed) => outputs.get(needed), Infinity);
     return { task: view, settled: isSettled(task.stage) };
   }
@@ -195,7 +205,7 @@ export class RedisStore implements WorkflowStore, Service {
   ): Promise<{ events: WorkflowEvent[]; ended: boolean } | undefined> {
     const page = await this.#page(tenant, id, after + 1, limit);
     if (!page) return undefined;
-    const events = parseLines(page.lines).map(eventOf);
+    const events = page.lines.map(eventOf);
     return { events, ended: page.hasEnded && (events.at(-1)?.seq ?? after) >= page.tip };
   }
 
@@ -237,7 +247,8 @@ export class RedisStore implements WorkflowStore, Service {
   async retry(tenant: string, id: string, idempotencyKey?: string): Promise<RetryOutcome | undefined> {
     const key = idempotencyKey === undefined ? "" : idempotencyPlace(tenant, idempotencyKey).hash;
     const event: EventBody = { type: "retry.requested", data: {} };
-    const reply = await this.#write("retry", id, [id, tenant, key, JSON.stringify(event)]);
+    const item = [id, tenant, key, JSON.stringify(event)];
+    const reply = await this.#reviving(tenant, id, () => this.#write("retry", id, item));
     if (reply === null) return undefined;
     // See the header of lua/retry.lua for the shape.
     const [kind, status] = reply as [RetryOutcome["kind"], string];
@@ -253,13 +264,14 @@ export class RedisStore implements WorkflowStore, Service {
     const page = await this.#page(tenant, source, 1, everyLine);
     if (!page) return undefined;
     const id = newWorkflowId([shardOf(source)]);
-    const log = parseLines(page.lines).map(eventOf);
+    const log = page.lines.map(eventOf);
     const fork = forkLog(id, source, log, input === undefined ? { fromSeq } : { fromSeq, input });
     if (fork.kind === "unforkable") return fork;
     // The key belongs to this call on this workflow: it is on the shard of the source, where a submit would not meet it.
     const hash = idempotency ? idempotencyPlace(tenant, `${source}\n${idempotency.key}`).hash : "";
     const key = [hash, idempotency?.bodyHash ?? "", this.#options.idempotencyMs];
-    const answer = await this.#write("fork", id, forkItem(fork, key, firstLookMs));
+    const item = forkItem(fork, key, firstLookMs);
+    const answer = await this.#reviving(tenant, source, () => this.#write("fork", id, item));
     if (answer === null) return undefined;
     const outcome = outcomeOf(answer);
     const { priority = "normal" } = fork.state.request;
@@ -290,8 +302,8 @@ export class RedisStore implements WorkflowStore, Service {
     const page = await this.#page(tenant, id, cached?.last.seq ?? 1, everyLine);
     if (!page) return undefined;
     const folded =
-      advance(id, cached, parseLines(page.lines)) ??
-      advance(id, undefined, parseLines((await this.#page(tenant, id, 1, everyLine))?.lines));
+      advance(id, cached, page.lines) ??
+      advance(id, undefined, (await this.#page(tenant, id, 1, everyLine))?.lines ?? []);
     if (!folded) return undefined;
     this.#cache.set(id, folded);
     return folded.state;
@@ -299,16 +311,40 @@ export class RedisStore implements WorkflowStore, Service {
 
   async #page(tenant: string, id: string, from: number, limit: number): Promise<LogPage | undefined> {
     const reply = await this.#guard(this.#scripts.item("load", tagOf(id), [id, from, limit]));
-    if (reply === null) return undefined;
+    if (reply === null) return this.#pastPage(tenant, id, from, limit);
     // See the header of lua/load.lua for the shape.
     const [owner, status, ended, , tip, lines] = reply as [string, string, number, number, number, Reply];
-    return owner === tenant ? { status: WorkflowStatus.parse(status), hasEnded: ended === 1, tip, lines } : undefined;
+    if (owner !== tenant) return undefined;
+    return { status: WorkflowStatus.parse(status), hasEnded: ended === 1, tip, lines: parseLines(lines) };
   }
 
-  async #outputs(id: string, taskIds: readonly string[]): Promise<Map<string, Json>> {
-    const kept = await this.#guard(
+  async #pastPage(tenant: string, id: string, from: number, limit: number): Promise<LogPage | undefined> {
+    const history = await this.#readPast(tenant, id);
+    if (!history) return undefined;
+    const { lines, fields } = history;
+    const status = WorkflowStatus.parse(fields["status"]);
+    return { status, hasEnded: true, tip: lines.length, lines: lines.slice(from - 1, from - 1 + limit) };
+  }
+
+  async #readPast(tenant: string, id: string): Promise<History | undefined> {
+    return this.#past && this.#guard(this.#past.read(tenant, id));
+  }
+
+  /** What a script answers; where Redis does not know the workflow any more, and the archive does, it is put back first. */
+  async #reviving(tenant: string, id: string, write: () => Promise<Reply>): Promise<Reply> {
+    const answer = await write();
+    const past = this.#past;
+    if (answer !== null || !past) return answer;
+    const isBack = await this.#guard(past.revive(this.#scripts, tenant, id, revivedMs));
+    return isBack ? write() : null;
+  }
+
+  async #outputs(tenant: string, id: string, taskIds: readonly string[]): Promise<Map<string, Json>> {
+    const known = await this.#guard(
       Promise.all(taskIds.map((taskId) => this.#scripts.item("outputs", tagOf(id), [id, taskId]))),
     );
+    const past = known.includes(null) ? await this.#readPast(tenant, id) : undefined;
+    const kept = known.map((place, index) => place ?? past?.outputs[taskIds[index] ?? ""]);
     const values = await Promise.all(
       taskIds.map(async (taskId, index): Promise<[string, Json][]> => {
         const place = kept[index];

@@ -1,7 +1,8 @@
 import { setTimeout as delay } from "node:timers/promises";
 import type { CheckResult, Logger, Metrics, RedisSettings, Service } from "@flotilla/runtime";
-import type { AgentCatalog, Look } from "@flotilla/workflow";
+import type { AgentCatalog, Look, ObjectStore } from "@flotilla/workflow";
 import { Admission } from "./admission.ts";
+import { Relay } from "./archive/relay.ts";
 import { connect, type Connection, disconnect, isConnected } from "./connection.ts";
 import { FleetMetrics } from "./fleet-metrics.ts";
 import { admissionQueue, agentQueue, wakeChannel } from "./keys.ts";
@@ -34,6 +35,8 @@ export interface SupervisorOptions {
   maxActiveWorkflows: number;
   /** How long a workflow is kept after its end, in ms. */
   retentionMs: number;
+  /** Where workflows outlive Redis; without it they end with their retention. */
+  archive?: { objects: ObjectStore; checkpointEveryMs: number; retentionMs: number };
   metrics: Metrics;
   logger: Logger;
 }
@@ -46,6 +49,7 @@ export class Supervisor implements Service {
   #connections: Connection[] = [];
   #queues: Queues | undefined;
   #admission: Admission | undefined;
+  #relay: Relay | undefined;
   #loop: Promise<void> | undefined;
   #timers: NodeJS.Timeout[] = [];
   #isStopping = false;
@@ -59,7 +63,7 @@ export class Supervisor implements Service {
   }
 
   async start(): Promise<void> {
-    const { redis, logger, metrics, defaults, retentionMs, maxActiveWorkflows } = this.#options;
+    const { redis, logger, metrics, defaults, retentionMs, maxActiveWorkflows, archive } = this.#options;
     const connection = connect(redis, "patient", logger);
     const subscriber = connect(redis, "blocking", logger);
     this.#connections = [connection, subscriber];
@@ -74,6 +78,7 @@ export class Supervisor implements Service {
       queues,
       defaults,
       retentionMs,
+      hasArchive: archive !== undefined,
       metrics,
       logger,
       agents: () => this.#catalog,
@@ -107,6 +112,19 @@ export class Supervisor implements Service {
       await Promise.all([fleetMetrics.sampleQueues([...this.#catalog.keys()]), fleetMetrics.sampleItems()]);
     });
     this.#loop = this.#run(reconciler, shards);
+    this.#relay =
+      archive &&
+      new Relay({
+        scripts,
+        connection,
+        objects: archive.objects,
+        shards,
+        checkpointEveryMs: archive.checkpointEveryMs,
+        archiveRetentionMs: archive.retentionMs,
+        metrics,
+        logger,
+      });
+    this.#relay?.start();
   }
 
   async stop(): Promise<void> {
@@ -115,7 +133,7 @@ export class Supervisor implements Service {
     for (const timer of this.#timers) clearInterval(timer);
     this.#wake();
     await this.#admission?.stop();
-    const finished = () => Promise.race([this.#loop, delay(finishWithinMs, undefined, { ref: false })]);
+    const finished = () => Promise.race([Promise.all([this.#loop, this.#relay?.stop()]), delay(finishWithinMs, undefined, { ref: false })]);
     await finished();
     // What is still waited for then rejects; the look that it belongs to is taken over by another supervisor.
     for (const connection of this.#connections) disconnect(connection);

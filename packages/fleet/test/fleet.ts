@@ -1,12 +1,13 @@
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { createFileBlobs, createLogger, createMetrics, type Metrics, type RedisSettings } from "@flotilla/runtime";
+import { createFileBlobs, createFileObjects, createLogger, createMetrics, type Metrics, type RedisSettings } from "@flotilla/runtime";
 import type {
   AgentDescriptor,
   BlobStore,
   Executor,
   Json,
+  ObjectStore,
   PhaseRequest,
   TaskRequest,
   WorkflowEvent,
@@ -60,6 +61,9 @@ export interface FleetOptions {
   retentionMs?: number;
   idempotencyMs?: number;
   maxActiveWorkflows?: number;
+  /** Whether what happens is archived, in a folder of the fleet. */
+  hasArchive?: boolean;
+  checkpointEveryMs?: number;
 }
 
 const descriptor = (type: string): AgentDescriptor => ({
@@ -79,6 +83,7 @@ export class TestFleet {
   isolated: Executor | undefined;
   readonly store: RedisStore;
   readonly blobs: BlobStore;
+  readonly objects: ObjectStore;
   readonly connection: Connection;
   readonly scripts: Scripts;
   readonly #options: FleetOptions;
@@ -103,10 +108,12 @@ export class TestFleet {
     this.#options = options;
     this.#directory = directory;
     this.blobs = createFileBlobs(directory);
+    this.objects = createFileObjects(directory);
     this.connection = connect(options.redis, "patient", logger);
     this.scripts = new Scripts(this.connection);
-    const { redis, idempotencyMs = 60_000 } = options;
-    this.store = new RedisStore({ redis, blobs: this.blobs, idempotencyMs, logger });
+    const { redis, idempotencyMs = 60_000, hasArchive = false } = options;
+    const archived = hasArchive ? { objects: this.objects } : {};
+    this.store = new RedisStore({ redis, blobs: this.blobs, idempotencyMs, logger, ...archived });
   }
 
   /** Adds a process that runs tasks, of both agent types. */
@@ -131,8 +138,10 @@ export class TestFleet {
   async addSupervisor(): Promise<Supervisor> {
     const { redis, retentionMs = 3_600_000, maxActiveWorkflows = 10_000 } = this.#options;
     const defaults = { attempts: 3, concurrency: 1000 };
+    const { hasArchive = false, checkpointEveryMs = 30_000 } = this.#options;
+    const archive = { objects: this.objects, checkpointEveryMs, retentionMs: 3_600_000 };
     const options = { redis, defaults, maxActiveWorkflows, retentionMs, metrics: createMetrics(), logger };
-    return this.#add(new Supervisor(options));
+    return this.#add(new Supervisor({ ...options, ...(hasArchive && { archive }) }));
   }
 
   async #add<S extends { start(): Promise<void>; stop(): Promise<void> }>(service: S): Promise<S> {

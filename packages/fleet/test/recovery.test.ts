@@ -270,6 +270,7 @@ describeRealRedis("recovery", () => {
       onRoom: () => undefined,
       defaults: { attempts: 3, concurrency: 10 },
       retentionMs: 60_000,
+      hasArchive: false,
       metrics: createMetrics(),
       logger,
     });

@@ -120,6 +120,12 @@ export const supervisorEnvironment = z.object({
   FLOTILLA_RETENTION_MS: integer(1, longestTimerMs)
     .default(dayMs)
     .describe("how long an ended workflow is kept in Redis, in ms"),
+  CHECKPOINT_INTERVAL_MS: integer(100, longestTimerMs)
+    .default(30_000)
+    .describe("longest time between two checkpoints of a workflow in which something happens, in ms"),
+  FLOTILLA_ARCHIVE_RETENTION_MS: integer(1, longestTimerMs)
+    .default(7 * dayMs)
+    .describe("how long an ended workflow is kept in the archive, in ms"),
 });
 
 /** What an agent worker reads. */

@@ -1,6 +1,7 @@
 export * from "./config.ts";
 export * from "./environment.ts";
 export * from "./file-blobs.ts";
+export * from "./file-objects.ts";
 export * from "./health.ts";
 export * from "./lifecycle.ts";
 export * from "./logger.ts";

@@ -24,13 +24,20 @@ export function createMetrics() {
     help: "How long the most overdue look at a workflow has been waiting",
     registers,
   });
+  const checkpointLagSeconds = new Gauge({
+    name: "flotilla_checkpoint_lag_seconds",
+    help: "How long the archive has been lacking what it lacks most",
+    registers,
+  });
   activeWorkflows.remove();
   dueLagSeconds.remove();
+  checkpointLagSeconds.remove();
 
   return {
     registry,
     activeWorkflows,
     dueLagSeconds,
+    checkpointLagSeconds,
     queueDepth: new Gauge({
       name: "flotilla_queue_depth",
       help: "Jobs in a queue by BullMQ state",

@@ -104,7 +104,7 @@ export const EventBody = z.discriminatedUnion("type", [
       result: JsonValue.exactOptional().meta({ description: "of an effect that happened" }),
     }),
   ),
-  taskEvent("repair.applied", z.object({ kind: z.literal("job-missing"), dispatch: z.int() })),
+  taskEvent("repair.applied", z.object({ kind: z.enum(["job-missing", "rebuilt"]), dispatch: z.int() })),
 ]);
 export type EventBody = z.infer<typeof EventBody>;
 export type EventType = EventBody["type"];

@@ -116,8 +116,9 @@ export class StateDraft {
         return this.#set({ status: isPlanning(this.#state) ? "planning" : "running" });
       case "task.progressed":
       case "task.quarantined":
-      case "repair.applied":
         return;
+      case "repair.applied":
+        return this.#repaired(event);
       case "item.opened":
         return this.#stage(event.taskId, {
           kind: "waiting",
@@ -209,6 +210,12 @@ export class StateDraft {
       epoch,
       startedAt: event.at,
     });
+  }
+
+  /** After a rebuild no claim that was made before it may have a later epoch. */
+  #repaired({ taskId, epoch, data }: WorkflowEvent & EventOf<"repair.applied">): void {
+    const task = this.#tasks.get(taskId);
+    if (task && data.kind === "rebuilt" && epoch !== undefined) this.#stage(taskId, task.stage, { epoch });
   }
 
   #crashed({ taskId, at, data }: WorkflowEvent & EventOf<"task.crashed">): void {

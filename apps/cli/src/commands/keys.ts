@@ -1,14 +1,12 @@
-import { type RedisSettings, redisSettings, redisSettingsOf } from "@flotilla/runtime";
 import { StoreUnavailableError, tenantPattern } from "@flotilla/workflow";
 import { Option } from "commander";
 import { z } from "zod";
 import type { CommandHost } from "../action.ts";
-import { addDataDirOption, addJsonOption, noFleet } from "../connect.ts";
+import { addDataDirOption, addJsonOption } from "../connect.ts";
 import type { CliConfig } from "../config.ts";
 import { CliError, exitCode } from "../exit.ts";
-import { dataDirAt } from "../local/data-dir.ts";
-import { findLocalFleet } from "../local/fleet-file.ts";
 import { withKeyStore } from "../local/keys.ts";
+import { redisAway, redisOf } from "../local/redis-of-fleet.ts";
 
 const base = { dataDir: z.string().exactOptional(), json: z.boolean().default(false) };
 
@@ -66,15 +64,6 @@ async function withKeyStoreOf<T>(
     return await withKeyStore(redis, work);
   } catch (error) {
     if (!(error instanceof StoreUnavailableError)) throw error;
-    const message = `Redis at ${redis.host}:${redis.port} does not answer: see \`flotilla doctor\``;
-    throw new CliError(exitCode.unreachable, message, { cause: error });
+    throw redisAway(redis, error);
   }
-}
-
-async function redisOf(dataDir: string | undefined, config: CliConfig): Promise<RedisSettings> {
-  if (config.namesRedis) return redisSettings(config);
-  const place = dataDirAt(dataDir ?? config.FLOTILLA_DATA_DIR);
-  const fleet = await findLocalFleet(place);
-  if (!fleet) throw noFleet(place.path);
-  return redisSettingsOf(fleet.redis.url);
 }

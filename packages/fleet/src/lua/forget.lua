@@ -1,5 +1,9 @@
--- Removes ended workflows whose retention is over, with everything that belongs to them.
--- ARGV per item: id, token of the look. Answer per item: 1 if it is gone, 0 if another look has it.
+-- Removes ended workflows whose retention is over, with everything that belongs to them. What is not archived yet stays,
+-- and is due again later.
+-- ARGV: whether there is an archive (0 | 1), time until then in ms; then per item: id, token of the look.
+-- Answer per item: 1 if it is gone, 0 if it is not archived or another look has it.
+
+local hasArchive, laterMs = nextArg() == '1', nextNumber()
 
 local answers = {}
 while position < #ARGV do
@@ -8,12 +12,17 @@ while position < #ARGV do
   local tenant, status, tags, hash, endedAt, held =
     unpack(redis.call('HMGET', index, 'tenant', 'status', 'tags', 'idempotency', 'endedAt', 'token'))
   local isOurs = endedAt and held == token
+  if isOurs and hasArchive and redis.call('ZSCORE', RELAY, id) then
+    isOurs = false
+    redis.call('HSET', index, 'token', '')
+    redis.call('ZADD', DUE, NOW + laterMs, id)
+  end
   if isOurs then
     for _, field in ipairs(redis.call('HKEYS', index)) do
       local task = string.match(field, '^spec:(.+)$')
       if task then redis.call('UNLINK', journalKey(id, task)) end
     end
-    redis.call('UNLINK', index, logKey(id), outKey(id))
+    redis.call('UNLINK', index, logKey(id), outKey(id), changesKey(id))
     redis.call('ZREM', listKey(tenant), id)
     redis.call('ZREM', statusListKey(tenant, status), id)
     for tag, value in pairs(cjson.decode(tags)) do redis.call('ZREM', tagListKey(tenant, tag, value), id) end
@@ -23,6 +32,7 @@ while position < #ARGV do
       redis.call('SET', idempotencyKey(tenant, hash), first .. ' ' .. status, 'KEEPTTL')
     end
     redis.call('ZREM', DUE, id)
+    redis.call('ZREM', RELAY, id)
   end
   answers[#answers + 1] = isOurs and 1 or 0
 end

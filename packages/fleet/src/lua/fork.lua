@@ -34,7 +34,7 @@ while position < #ARGV do
     for seq, line in ipairs(lines) do redis.call('XADD', logKey(id), seq .. '-0', 'at', line[2][2], 'event', line[2][4]) end
     redis.call('HSET', indexKey(id), 'tenant', tenant, 'status', status, 'priority', priority, 'tags', tags,
       'createdAt', NOW, 'tip', appendEvents(id, last, facts), 'revision', 0, 'seen', 1, 'wants', 0, 'quiet', 0,
-      'wave', 0, 'unsure', 0, 'token', '', 'idempotency', hash)
+      'wave', 0, 'unsure', 0, 'token', '', 'idempotency', hash, 'incarnation', 1)
     writeHash(indexKey(id), fields)
     local outputs = {}
     for _, task in ipairs(tasks) do
@@ -42,6 +42,7 @@ while position < #ARGV do
       if output then
         outputs[#outputs + 1] = task
         outputs[#outputs + 1] = output
+        noteChange(id, 'out:' .. task)
       end
     end
     writeHash(outKey(id), outputs)

@@ -9,6 +9,7 @@ local LEASES = SHARD .. ':leases' -- workflow|task -> end of the lease
 local TICK = SHARD .. ':tick'     -- last: time of a take; calm: since when takes came without a gap
 local ACTIVE = SHARD .. ':active' -- workflows that were admitted, have not ended and do not wait for a person
 local WAKE = SHARD .. ':wake'     -- channel: something became due
+local RELAY = SHARD .. ':relay'   -- workflow -> when the archive is to look at it next; gone once its end is archived
 
 -- Fields of the index: tenant, status, priority, tags (JSON), createdAt, endedAt, idempotency (name of the key or '');
 -- tip (seq of the last line), revision (number of decisions), seen (seq up to which looks have folded), wants (seq of
@@ -18,14 +19,19 @@ local WAKE = SHARD .. ':wake'     -- channel: something became due
 -- the idempotency key of a retry `retry:<hash>`; by number `wave:<n>`, which is 'quiet completions in it', 'whether
 -- another follows (0 | 1)', 'task:agent:priority' of each of its tasks, comma separated, each followed by a blank, then
 -- the event (JSON).
+-- For the archive: incarnation (1, one more after each rebuild), changes (number of changes beside the log), shipped and
+-- shippedChanges (what of both is archived), checkpointAt (time of the last checkpoint), archived (1 once its end is).
 local function indexKey(id) return SHARD .. ':wf:' .. id .. ':index' end
 local function logKey(id) return SHARD .. ':wf:' .. id .. ':log' end
 local function outKey(id) return SHARD .. ':wf:' .. id .. ':out' end
+local function changesKey(id) return SHARD .. ':wf:' .. id .. ':changes' end -- 'journal:<task>' | 'out:<task>' -> number of its last change
 local function journalKey(id, task) return SHARD .. ':wf:' .. id .. ':journal:' .. task end
 local function idempotencyKey(tenant, hash) return SHARD .. ':idem:' .. tenant .. ':' .. hash end
 local function listKey(tenant) return SHARD .. ':list:' .. tenant end
 local function statusListKey(tenant, status) return SHARD .. ':list:' .. tenant .. ':' .. status end
 local function tagListKey(tenant, tag, value) return SHARD .. ':list:' .. tenant .. ':tag:' .. tag .. '=' .. value end
+local RELAY_EVERY_MS = 1000
+
 local function leaseMember(id, task) return id .. '|' .. task end
 
 local time = redis.call('TIME')
@@ -48,6 +54,11 @@ local function appendEvents(id, tip, events)
   return tip
 end
 
+-- Counts a change beside the log, so that the archive sees it.
+local function noteChange(id, what)
+  redis.call('ZADD', changesKey(id), redis.call('HINCRBY', indexKey(id), 'changes', 1), what)
+end
+
 -- What an idempotency key (hash, or '') was answered before: {'repeated', id, status}, {'conflict', id}, or nil.
 local function earlierAnswer(tenant, hash, bodyHash)
   local earlier = hash ~= '' and redis.call('GET', idempotencyKey(tenant, hash))
@@ -57,8 +68,9 @@ local function earlierAnswer(tenant, hash, bodyHash)
   return { 'repeated', first, redis.call('HGET', indexKey(first), 'status') or ending }
 end
 
--- Puts a new workflow into the lists of its tenant; tags are JSON.
+-- Puts a new workflow into the lists of its tenant, and before the archive; tags are JSON.
 local function enlist(id, tenant, status, tags)
+  redis.call('ZADD', RELAY, NOW + RELAY_EVERY_MS, id)
   redis.call('ZADD', listKey(tenant), NOW, id)
   redis.call('ZADD', statusListKey(tenant, status), NOW, id)
   if tags == '{}' then return end

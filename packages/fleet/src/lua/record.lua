@@ -29,7 +29,10 @@ while position < #ARGV do
     index.claim.state = (kind == 'completed' or kind == 'failed') and 'recorded' or 'revoked'
     index.claim.seq = kind == 'completed' and seq or 0
     if kind == 'parked' then openItems(id, index.tenant, { { seq, cjson.decode(event).data.kind } }) end
-    if output ~= '' then redis.call('HSET', outKey(id), task, output) end
+    if output ~= '' then
+      redis.call('HSET', outKey(id), task, output)
+      noteChange(id, 'out:' .. task)
+    end
     leases[#leases + 1] = leaseMember(id, task)
     local fields
     if mayBeQuiet and index.quiet > 0 then

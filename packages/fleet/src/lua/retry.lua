@@ -20,7 +20,7 @@ while position < #ARGV do
   else
     local seq = appendEvents(id, tonumber(tip), { event })
     local fields = { 'status', 'running', 'tip', seq, 'wants', seq, 'token', '', 'quiet', 0, 'wave', 0,
-      'unsure', 0 }
+      'unsure', 0, 'archived', 0 }
     for _, field in ipairs(redis.call('HKEYS', index)) do
       local task = string.match(field, '^spec:(.+)$')
       local claim = task and parseClaim(redis.call('HGET', index, claimField(task)))
@@ -41,6 +41,7 @@ while position < #ARGV do
     redis.call('ZREM', statusListKey(tenant, status), id)
     redis.call('ZADD', statusListKey(tenant, 'running'), createdAt, id)
     redis.call('SADD', ACTIVE, id)
+    redis.call('ZADD', RELAY, NOW, id)
     wanted[#wanted + 1] = id
     answers[#answers + 1] = { 'retried', 'running' }
   end

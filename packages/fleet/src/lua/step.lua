@@ -11,6 +11,7 @@ while position < #ARGV do
   local reason, index = lostReason(id, task, epoch, holder)
   if not reason and index.claim.state ~= 'held' then reason = 'superseded' end
   if not reason then
+    if kind ~= 'progress' then noteChange(id, 'journal:' .. task) end
     if kind == 'result' or kind == 'intent' then redis.call('HSETNX', journalKey(id, task), key, value)
     elseif kind == 'outcome' then redis.call('HSET', journalKey(id, task), key, value)
     elseif kind == 'withdrawal' then redis.call('HDEL', journalKey(id, task), key)

@@ -13,7 +13,7 @@ while position < #ARGV do
   else
     redis.call('HSET', indexKey(id), 'tenant', tenant, 'status', 'queued', 'priority', priority, 'tags', tags,
       'createdAt', NOW, 'tip', appendEvents(id, 0, { event }), 'revision', 0, 'seen', 1, 'wants', 0, 'quiet', 0,
-      'wave', 0, 'unsure', 0, 'token', '', 'idempotency', hash)
+      'wave', 0, 'unsure', 0, 'token', '', 'idempotency', hash, 'incarnation', 1)
     enlist(id, tenant, 'queued', tags)
     if hash ~= '' then redis.call('SET', idempotencyKey(tenant, hash), id .. ' ' .. bodyHash, 'PX', lifetime) end
     redis.call('ZADD', DUE, NOW + firstLook, id)

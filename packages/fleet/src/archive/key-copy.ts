@@ -1,0 +1,32 @@
+import type { ObjectStore } from "@flotilla/workflow";
+import { z } from "zod";
+import type { Connection } from "../connection.ts";
+import { apiKeysKey } from "../key-store.ts";
+import { shardsKey } from "../shards.ts";
+
+/** Where the hashes of the API keys are archived, with their records. */
+const objectName = "keys/api.json";
+
+const Stored = z.record(z.string(), z.string());
+
+/** Copies the hashes of the API keys into the archive, where they differ from `last`; answers what it has now. */
+export async function copyKeys(connection: Connection, objects: ObjectStore, last: string): Promise<string> {
+  const [keys, shards] = await Promise.all([connection.hgetall(apiKeysKey), connection.exists(shardsKey)]);
+  const text = JSON.stringify(keys);
+  // The last key may have been revoked; a Redis that has lost everything must not take the copy with it.
+  const isLost = Object.keys(keys).length === 0 && (last === "" || shards === 0);
+  if (text === last || isLost) return last;
+  await objects.put(objectName, Buffer.from(text));
+  return text;
+}
+
+/** Puts back the API keys that Redis has not got; answers how many. */
+export async function restoreKeys(connection: Connection, objects: ObjectStore): Promise<number> {
+  const content = await objects.get(objectName);
+  if (!content) return 0;
+  const keys = Stored.parse(JSON.parse(Buffer.from(content).toString("utf8")));
+  const added = await Promise.all(
+    Object.entries(keys).map(([hash, record]) => connection.hsetnx(apiKeysKey, hash, record)),
+  );
+  return added.filter((isNew) => isNew === 1).length;
+}

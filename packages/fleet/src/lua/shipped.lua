@@ -1,0 +1,32 @@
+-- Says what the archive has of workflows now.
+-- ARGV: time until the next turn in ms; then per item: id, place of the last line, number of the last change, whether a
+--   checkpoint was written (0 | 1), whether it has the end (0 | 1).
+-- Answer per item: 1.
+
+local againMs = nextNumber()
+local answers = {}
+while position < #ARGV do
+  local id, seq, changes, isCheckpoint, hasEnd = nextArg(), nextNumber(), nextNumber(), nextArg() == '1', nextArg() == '1'
+  local tip, shipped, shippedChanges, endedAt =
+    unpack(redis.call('HMGET', indexKey(id), 'tip', 'shipped', 'shippedChanges', 'endedAt'))
+  if tip then
+    -- Of two that shipped at once, the one that had less may come last.
+    local fields = { 'shipped', math.max(seq, tonumber(shipped or 0)), 'shippedChanges',
+      math.max(changes, tonumber(shippedChanges or 0)) }
+    if isCheckpoint then
+      fields[#fields + 1] = 'checkpointAt'
+      fields[#fields + 1] = NOW
+    end
+    local isOver = hasEnd and endedAt and tonumber(tip) == seq
+    if isOver then
+      fields[#fields + 1] = 'archived'
+      fields[#fields + 1] = 1
+      redis.call('ZREM', RELAY, id)
+    else
+      redis.call('ZADD', RELAY, NOW + againMs, id)
+    end
+    redis.call('HSET', indexKey(id), unpack(fields))
+  end
+  answers[#answers + 1] = 1
+end
+return answers
