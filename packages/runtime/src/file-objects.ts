@@ -23,15 +23,14 @@ export function createFileObjects(dataDirectory: string): ObjectStore {
     async put(name, content) {
       const file = fileOf(name);
       const unfinished = join(directory, incoming, randomUUID());
-      await mkdir(join(directory, incoming), { recursive: true });
+      await inFolder(unfinished, () => write(unfinished, content));
       try {
-        await write(unfinished, content);
         // Whoever removes the last object of a folder removes the folder: then it is made again.
-        for (let tries = 1; !(await moveInto(unfinished, file)); tries++) {
-          if (tries === 10) throw new Error(`the folder of ${name} does not stay`);
-        }
-      } finally {
+        await inFolder(file, () => rename(unfinished, file));
+        await syncFolder(dirname(file));
+      } catch (error) {
         await rm(unfinished, { force: true });
+        throw error;
       }
     },
 
@@ -40,14 +39,14 @@ export function createFileObjects(dataDirectory: string): ObjectStore {
     },
 
     list(prefix) {
-      return list(directory, "", prefix);
+      const folder = prefix.slice(0, prefix.lastIndexOf("/") + 1);
+      return list(directory, folder, prefix);
     },
 
     async delete(name) {
       const file = fileOf(name);
       await rm(file, { force: true });
-      // A folder that is not empty stays.
-      await unlessAbsent(rmdirIfEmpty(dirname(file)));
+      await unlessAbsent(removeIfEmpty(dirname(file)));
     },
   };
 }
@@ -58,36 +57,41 @@ async function write(file: string, content: Uint8Array): Promise<void> {
   await handle.sync();
 }
 
-/** False where the folder was removed meanwhile. The folder is synced too: without it a power cut may forget the name. */
-async function moveInto(unfinished: string, file: string): Promise<boolean> {
-  const folder = dirname(file);
-  await mkdir(folder, { recursive: true });
-  const moved = await unlessAbsent(rename(unfinished, file).then(() => true));
-  if (moved) await unlessAbsent(syncFolder(folder));
-  return moved ?? false;
+const triesOfFolder = 10;
+
+/** Does what needs the folder of a file; where it is not there, makes it and tries again. */
+async function inFolder(file: string, work: () => Promise<void>): Promise<void> {
+  for (let tries = 1; ; tries++) {
+    try {
+      return await work();
+    } catch (error) {
+      if (!hasCode(error, "ENOENT") || tries === triesOfFolder) throw error;
+      await mkdir(dirname(file), { recursive: true });
+    }
+  }
 }
 
+/** Without this a power cut may forget the name of a file. */
 async function syncFolder(folder: string): Promise<void> {
   await using handle = await open(folder, "r");
   await handle.sync();
 }
 
-async function rmdirIfEmpty(folder: string): Promise<void> {
-  
+async function removeIfEmpty(folder: string): Promise<void> {
   await rmdir(folder).catch((error: unknown) => {
     if (!hasCode(error, "ENOTEMPTY") && !hasCode(error, "EEXIST")) throw error;
   });
 }
 
+/** What begins with the prefix, of what lies below a folder that the prefix names. */
 async function* list(directory: string, folder: string, prefix: string): AsyncGenerator<ObjectEntry> {
   const entries = (await unlessAbsent(readdir(join(directory, folder), { withFileTypes: true }))) ?? [];
   const named = entries
-    .filter((entry) => entry.name !== incoming)
-    .map((entry) => ({ entry, name: entry.isDirectory() ? `${folder}${entry.name}/` : `${folder}${entry.name}` }))
-    .filter(({ name }) => name.startsWith(prefix) || (name.endsWith("/") && prefix.startsWith(name)))
-    .toSorted((a, b) => Buffer.compare(Buffer.from(a.name), Buffer.from(b.name)));
-  for (const { entry, name } of named) {
-    if (entry.isDirectory()) {
+    .map((entry) => (entry.isDirectory() ? `${folder}${entry.name}/` : `${folder}${entry.name}`))
+    .filter((name) => name.startsWith(prefix) && name !== `${incoming}/`)
+    .toSorted((a, b) => (a < b ? -1 : 1));
+  for (const name of named) {
+    if (name.endsWith("/")) {
       yield* list(directory, name, prefix);
       continue;
     }

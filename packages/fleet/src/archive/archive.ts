@@ -24,12 +24,15 @@ export class Archive {
     this.#objects = objects;
   }
 
-  /** Writes a record. After a checkpoint what it makes superfluous is removed; after an end all that was open. */
-  async write(record: ArchiveRecord): Promise<void> {
+  /**
+   * Writes a record. After a checkpoint what it makes superfluous is removed; after an end all else, where the workflow
+   * was written before (`isKnown`).
+   */
+  async write(record: ArchiveRecord, isKnown: boolean): Promise<void> {
     const { name, content } = await encodeRecord(record);
     await this.#objects.put(name, content);
     if (record.kind === "checkpoint") await this.#removeSuperfluous(record.workflowId);
-    if (record.kind === "end") await this.#removeEarlier(record.workflowId, name);
+    if (record.kind === "end" && isKnown) await this.#removeEarlier(record.workflowId, name);
   }
 
   /** What is known of a workflow; undefined where nothing is, or nothing that can be read from the first line on. */

@@ -37,7 +37,7 @@ export class Shipper {
     const { held, before, folded } = turn;
     const shipped = numberOf(held, "shipped");
     const fresh = held.lines.filter(({ seq }) => seq > shipped);
-    await this.#deps.archive.write(recordOf("tail", id, { ...held, lines: fresh }, [], shipped + 1));
+    await this.#deps.archive.write(recordOf("tail", id, { ...held, lines: fresh }, [], shipped + 1), shipped > 0);
     const labels = labelsOf(before, folded.state, fresh);
     if (labels.length === 0 && this.#isCheckpointDue(held)) labels.push("interval");
     if (labels.length > 0) await this.#writeWhole("checkpoint", id, labels);
@@ -56,7 +56,8 @@ export class Shipper {
     const whole = await takeSnapshot(this.#deps.scripts, id, { from: 1, since: 0 });
     const hasEnded = whole?.fields["endedAt"] !== undefined;
     if (!whole || hasEnded !== (kind === "end")) return undefined;
-    await this.#deps.archive.write(recordOf(kind, id, whole, labels));
+    const isKnown = numberOf(whole, "shipped") > 0 || numberOf(whole, "incarnation") > 1;
+    await this.#deps.archive.write(recordOf(kind, id, whole, labels), isKnown);
     return whole;
   }
 
