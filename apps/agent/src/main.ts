@@ -1,7 +1,14 @@
 import { hostname } from "node:os";
 import { createIsolatedExecutor, describeAgent } from "@flotilla/agents";
 import { AgentWorker, RedisCheck, WorkerRegistration } from "@flotilla/fleet";
-import { createLogger, createMetrics, HealthService, redisSettings, runProcess } from "@flotilla/runtime";
+import {
+  createFileObjects,
+  createLogger,
+  createMetrics,
+  HealthService,
+  redisSettings,
+  runProcess,
+} from "@flotilla/runtime";
 import { findAgent } from "./agents.ts";
 import { config } from "./config.ts";
 import { createExecution } from "./execution.ts";
@@ -21,6 +28,7 @@ const worker = new AgentWorker({
   executor,
   isolatedExecutor: createIsolatedExecutor({ program: new URL("./isolated.ts", import.meta.url), logger }),
   blobs,
+  objects: createFileObjects(config.FLOTILLA_DATA_DIR),
   metrics,
   logger,
 });

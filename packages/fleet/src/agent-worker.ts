@@ -7,9 +7,11 @@ import {
   type Executor,
   isolationDeaths,
   type Journal,
+  type ObjectStore,
   ShutdownError,
 } from "@flotilla/workflow";
 import { type Job, WaitingError } from "bullmq";
+import { shipperAt } from "./archive/shipper.ts";
 import { type Claim, Claims, unresolved } from "./claims.ts";
 import { connect, type Connection, disconnect, isConnected } from "./connection.ts";
 import { type DurableLink, openDurable } from "./durable-link.ts";
@@ -37,6 +39,8 @@ export interface AgentWorkerOptions {
   /** Runs the tasks under which two workers have died already, each in a process of its own. */
   isolatedExecutor: Executor;
   blobs: BlobStore;
+  /** The archive, which the level `archive` needs. */
+  objects?: ObjectStore;
   metrics: Metrics;
   logger: Logger;
   /** How long running tasks may go on after `stop` before they are handed back, in ms. */
@@ -68,12 +72,14 @@ export class AgentWorker implements Service {
   }
 
   async start(): Promise<void> {
-    const { redis, agentType, workerId, concurrency, blobs, metrics, logger } = this.#options;
+    const { redis, agentType, workerId, concurrency, blobs, objects, metrics, logger } = this.#options;
     this.#connection = connect(redis, "patient", logger);
     this.#durable = openDurable(redis, "patient", logger);
     await Promise.all([isConnected(this.#connection), this.#durable.isConnected()]);
+    const scripts = new Scripts(this.#connection, this.#durable.writer);
     const claims = new Claims({
-      scripts: new Scripts(this.#connection, this.#durable.writer),
+      scripts,
+      shipper: shipperAt(redis.durability, scripts, objects),
       blobs,
       worker: workerId,
       onRefused: (script) => metrics.fencedWrites.inc({ script }),

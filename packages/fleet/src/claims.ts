@@ -10,9 +10,11 @@ import {
   type Json,
   resolveTemplates,
   ShutdownError,
+  StoreUnavailableError,
   TaskError,
   type TaskOutcome,
 } from "@flotilla/workflow";
+import type { Shipper } from "./archive/shipper.ts";
 import { tagOf } from "./keys.ts";
 import { keepOutput, loggedOutputBytes, readOutput } from "./outputs.ts";
 import type { TaskJob } from "./queues.ts";
@@ -57,14 +59,23 @@ export class Claims {
   readonly #blobs: BlobStore;
   readonly #worker: string;
   readonly #onRefused: (script: string) => void;
+  readonly #shipper: Shipper | undefined;
   readonly #process = randomBytes(9).toString("base64url");
   #claims = 0;
 
-  constructor(deps: { scripts: Scripts; blobs: BlobStore; worker: string; onRefused(script: string): void }) {
+  constructor(deps: {
+    scripts: Scripts;
+    blobs: BlobStore;
+    worker: string;
+    /** At the level `archive`: brings a workflow into the archive before an effect may happen. */
+    shipper?: Shipper | undefined;
+    onRefused(script: string): void;
+  }) {
     this.#scripts = deps.scripts;
     this.#blobs = deps.blobs;
     this.#worker = deps.worker;
     this.#onRefused = deps.onRefused;
+    this.#shipper = deps.shipper;
   }
 
   /** A holder that no other claim has or will have. */
@@ -204,7 +215,7 @@ export class Claims {
       const answer = await (kind === "intent"
         ? this.#scripts.durably("step", tag, item)
         : this.#scripts.item("step", tag, item));
-      if (answer === "kept") return;
+      if (answer === "kept") return kind === "intent" ? this.#archive(workflowId) : undefined;
       this.#onRefused("step");
       throw new ClaimLostError(lostReason(answer));
     };
@@ -226,6 +237,15 @@ export class Claims {
         return write("progress", "", event);
       },
     };
+  }
+
+  async #archive(workflowId: string): Promise<void> {
+    try {
+      await this.#shipper?.ship(workflowId);
+    } catch (error) {
+      // As long as the archive is away no effect begins: to ask again is all that can be done.
+      throw new StoreUnavailableError({ cause: error });
+    }
   }
 
   async #record(

@@ -22,6 +22,7 @@ import {
   StoreUnavailableError,
   type SubmitOutcome,
   type TaskView,
+  UnknownOutcomeError,
   type WorkflowEvent,
   type WorkflowRequest,
   type WorkflowState,
@@ -32,6 +33,7 @@ import {
 } from "@flotilla/workflow";
 import type { History } from "./archive/archive.ts";
 import { Past } from "./archive/past.ts";
+import { type Shipper, shipperAt } from "./archive/shipper.ts";
 import { connect, type Connection, disconnect, isConnected } from "./connection.ts";
 import { decodeCursor, encodeCursor } from "./cursor.ts";
 import { type DurableLink, openDurable } from "./durable-link.ts";
@@ -86,6 +88,7 @@ export class RedisStore implements WorkflowStore, Service {
   readonly #queues: Queues;
   readonly #inbox: Inbox;
   readonly #past: Past | undefined;
+  readonly #shipper: Shipper | undefined;
   readonly #cache = new LruMap<string, FoldedLog>(cachedWorkflows);
   #shards: readonly string[] = [];
   #admissions: { id: string; priority: Priority }[] = [];
@@ -97,6 +100,7 @@ export class RedisStore implements WorkflowStore, Service {
     this.#scripts = new Scripts(this.#connection, this.#durable.writer);
     this.#queues = new Queues(this.#connection);
     this.#past = options.objects && new Past(options.objects);
+    this.#shipper = shipperAt(options.redis.durability, this.#scripts, options.objects);
     const guard = <T>(answer: Promise<T>) => this.#guard(answer);
     const write = (script: string, id: string, item: (string | number)[]) => this.#write(script, id, item);
     this.#inbox = new RedisInbox({ scripts: this.#scripts, shards: () => this.#shards, guard, write });
@@ -135,6 +139,8 @@ export class RedisStore implements WorkflowStore, Service {
     const key = [place?.hash ?? "", idempotency?.bodyHash ?? "", this.#options.idempotencyMs];
     const item = [id, tenant, priority, JSON.stringify(tags), ...key, firstLookMs, event];
     const outcome = outcomeOf(await this.#write("submit", id, item));
+    // A submit that is repeated is one of which nobody knows whether it was archived.
+    if (outcome.kind !== "conflict") await this.#archive(outcome.id);
     if (outcome.kind === "stored") this.#admitSoon(outcome.id, priority);
     return outcome;
   }
@@ -377,6 +383,15 @@ export class RedisStore implements WorkflowStore, Service {
     });
     await this.#nextTick;
     signal.throwIfAborted();
+  }
+
+  /** At the level `archive`: resolves when the archive has the workflow as it is. */
+  async #archive(id: string): Promise<void> {
+    try {
+      await this.#shipper?.ship(id);
+    } catch (error) {
+      throw new UnknownOutcomeError({ cause: error });
+    }
   }
 
   /** One item of a script whose answer somebody will rely on. */

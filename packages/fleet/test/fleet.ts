@@ -130,7 +130,7 @@ export class TestFleet {
       return act ? act(claimed, journal, signal) : { kind: "completed", output: claimed.input };
     };
     const { redis } = this.#options;
-    const options = { redis, agentType, workerId, concurrency: 20, executor, blobs: this.blobs, metrics, logger };
+    const options = { redis, agentType, workerId, concurrency: 20, executor, blobs: this.blobs, objects: this.objects, metrics, logger };
     const isolatedExecutor: Executor = (...run) => (this.isolated ?? executor)(...run);
     return new AgentWorker({ ...options, isolatedExecutor, drainMs: 200 });
   }

@@ -89,7 +89,7 @@ export const redisEnvironment = z.object({
   REDIS_SENTINEL_MASTER: z.string().exactOptional().describe("name by which the sentinels know the master"),
   REDIS_SENTINEL_PASSWORD: z.string().exactOptional().describe("password of the sentinels, if they want one"),
   REDIS_DURABILITY: z
-    .enum(["fast", "standard", "strict"], { error: "must be one of fast, standard, strict" })
+    .enum(["fast", "standard", "strict", "archive"], { error: "must be one of fast, standard, strict, archive" })
     .default("fast")
     .describe("what an acknowledged write survives: see [durability](durability.md)"),
   REDIS_STRICT_REPLICAS: integer(1, 5)

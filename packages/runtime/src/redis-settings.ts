@@ -18,7 +18,8 @@ export interface SentinelSettings {
 
 /**
  * What an acknowledged write survives. `fast`: the death of the Redis process. `standard`: a power cut of its machine
- * too. `strict`: the loss of that machine too, for `replicas` others have the write.
+ * too. `strict`: the loss of that machine too, for `replicas` others have the write. `archive`: the loss of all of Redis,
+ * for submits and intents of effects.
  */
 export type DurabilityLevel = z.output<typeof redisEnvironment>["REDIS_DURABILITY"];
 

@@ -1,9 +1,10 @@
-import type { WorkflowState } from "@flotilla/workflow";
+import type { DurabilitySettings } from "@flotilla/runtime";
+import type { ObjectStore, WorkflowState } from "@flotilla/workflow";
 import { tagOf } from "../keys.ts";
 import { advance, type FoldedLog, type Line } from "../log.ts";
 import { LruMap } from "../lru-map.ts";
 import type { Scripts } from "../scripts.ts";
-import type { Archive } from "./archive.ts";
+import { Archive } from "./archive.ts";
 import type { ArchiveRecord } from "./record.ts";
 import { numberOf, type Snapshot, takeSnapshot } from "./snapshot.ts";
 
@@ -87,6 +88,17 @@ export class Shipper {
     const item = [id, numberOf(held, "tip"), numberOf(held, "changes"), Number(end.isCheckpoint), Number(end.hasEnd)];
     await this.#deps.scripts.item("shipped", tagOf(id), item, [shipEveryMs]);
   }
+}
+
+/** What brings a workflow into the archive before something is acknowledged; undefined below the level `archive`. */
+export function shipperAt(
+  { level }: DurabilitySettings,
+  scripts: Scripts,
+  objects: ObjectStore | undefined,
+): Shipper | undefined {
+  if (level !== "archive") return undefined;
+  if (!objects) throw new Error("the level `archive` needs an archive");
+  return new Shipper({ scripts, archive: new Archive(objects), checkpointEveryMs: Infinity });
 }
 
 function recordOf(
