@@ -6,6 +6,9 @@ import type { Connection } from "./connection.ts";
 /** SHA-256 of a key (hex) -> its record as JSON. */
 export const apiKeysKey = "{keys}:api";
 
+/** There once a key was revoked: then having none is no loss. */
+export const revokedKey = "{keys}:revoked";
+
 const StoredKey = z.object({ tenant: Tenant, role: z.enum(["user", "operator"]), createdAt: z.int() });
 
 function hashOf(apiKey: string): string {
@@ -50,7 +53,9 @@ export class RedisKeyStore implements KeyStore {
   async revoke(id: string): Promise<boolean> {
     const hashes = await this.#guard(this.#connection.hkeys(apiKeysKey));
     const hash = hashes.find((candidate) => candidate.startsWith(id) && id.length === 8);
-    return hash !== undefined && (await this.#guard(this.#connection.hdel(apiKeysKey, hash))) === 1;
+    if (hash === undefined) return false;
+    await this.#guard(this.#connection.set(revokedKey, "1"));
+    return (await this.#guard(this.#connection.hdel(apiKeysKey, hash))) === 1;
   }
 
   async #guard<T>(answer: Promise<T>): Promise<T> {

@@ -10,7 +10,7 @@ const shardsOnOne = 1;
 const shardsOnCluster = 16;
 
 /** Holds their number. */
-export const shardsKey = `${fleetTag}:shards`;
+const shardsKey = `${fleetTag}:shards`;
 
 /**
  * The names of the fleet's shards. Their number is fixed by the first process that asks: ids name their shard, so with

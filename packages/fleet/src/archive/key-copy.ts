@@ -1,8 +1,7 @@
 import type { ObjectStore } from "@flotilla/workflow";
 import { z } from "zod";
 import type { Connection } from "../connection.ts";
-import { apiKeysKey } from "../key-store.ts";
-import { shardsKey } from "../shards.ts";
+import { apiKeysKey, revokedKey } from "../key-store.ts";
 
 /** Where the hashes of the API keys are archived, with their records. */
 const objectName = "keys/api.json";
@@ -11,10 +10,10 @@ const Stored = z.record(z.string(), z.string());
 
 /** Copies the hashes of the API keys into the archive, where they differ from `last`; answers what it has now. */
 export async function copyKeys(connection: Connection, objects: ObjectStore, last: string): Promise<string> {
-  const [keys, shards] = await Promise.all([connection.hgetall(apiKeysKey), connection.exists(shardsKey)]);
+  const [keys, revoked] = await Promise.all([connection.hgetall(apiKeysKey), connection.exists(revokedKey)]);
   const text = JSON.stringify(keys);
   // The last key may have been revoked; a Redis that has lost everything must not take the copy with it.
-  const isLost = Object.keys(keys).length === 0 && (last === "" || shards === 0);
+  const isLost = Object.keys(keys).length === 0 && revoked === 0;
   if (text === last || isLost) return last;
   await objects.put(objectName, Buffer.from(text));
   return text;

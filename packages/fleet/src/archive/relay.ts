@@ -23,7 +23,7 @@ const holdMs = 5000;
 const patienceMs = 1000;
 
 /** How often it says how far the archive is, and looks for new API keys, in ms. */
-const tellEveryMs = 5000;
+const tellEveryMs = 1000;
 
 /** How often ends whose time is over are looked for, in ms. */
 const pruneEveryMs = 3_600_000;

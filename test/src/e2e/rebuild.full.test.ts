@@ -1,0 +1,73 @@
+import { existsSync } from "node:fs";
+import { join } from "node:path";
+import { describeRealRedis, until } from "@flotilla/testkit";
+import { Redis } from "ioredis";
+import { afterEach, beforeEach, expect, test } from "vitest";
+import { Fleet, onlyProbes } from "./fleet.ts";
+import { flotilla, jsonLines } from "./flotilla.ts";
+import { inTurn, planOf, probe, together } from "./plans.ts";
+import { idempotentSteps } from "./work.ts";
+
+const workflows = 150;
+
+/** Four tasks of three steps. */
+const effectsOfOne = 12;
+
+describeRealRedis("a total loss of Redis", () => {
+  let fleet: Fleet;
+  beforeEach(async () => {
+    fleet = await Fleet.start({
+      args: onlyProbes(2),
+      env: { AGENT_CONCURRENCY: "20", REDIS_DURABILITY: "archive" },
+    });
+  });
+  afterEach(() => fleet.dispose());
+
+  /** Fans out, does things outside, fails and is tried again. */
+  function plan(n: number) {
+    const steps = idempotentSteps(3, 20);
+    const fails = n % 3 === 0 ? { fail: [{ attempt: 1, class: "transient" }] } : {};
+    return planOf(
+      inTurn("first", [probe("a", { steps, output: n })]),
+      together("second", [probe("b", { steps, ...fails }), probe("c", { steps, sleepMs: 1000 }), probe("d", { steps })]),
+      inTurn("third", [probe("e", { output: "{{tasks.a.output.output}}" })]),
+    );
+  }
+
+  test("at the level `archive` every acknowledged workflow is back and ends, and nothing is done twice", async () => {
+    const submits = Array.from({ length: workflows }, (_, n) => fleet.client.submit(plan(n)));
+    const ids = (await Promise.all(submits)).map(({ id }) => id);
+    const keys = join(fleet.ready.dataDir, "archive", "keys", "api.json");
+    await until(() => existsSync(keys), { what: "the copy of the API keys" });
+    const redis = new Redis(fleet.ready.redis.url);
+    await redis.flushall();
+    redis.disconnect();
+    const lostAt = performance.now();
+
+    const options = { cwd: fleet.ready.dataDir };
+    const ended = await flotilla(["rebuild", "--json", "--data-dir", fleet.ready.dataDir], options);
+    expect(ended.stderr).toBe("");
+    const [report] = jsonLines(ended);
+    expect(report).toMatchObject({ unreadable: [], keys: 2 });
+    expect(Number(report?.["open"]) + Number(report?.["ended"]) + Number(report?.["present"])).toBe(workflows);
+    const views = await Promise.all(ids.map((id) => fleet.client.wait(id)));
+    expect(views.map(({ status }) => status)).toEqual(Array(workflows).fill("completed"));
+    expect(views.map(({ result }) => Object(result).output)).toEqual(views.map((_, n) => n));
+    const seconds = (performance.now() - lostAt) / 1000;
+    console.log(`${workflows} workflows back and at their end ${seconds.toFixed(1)} s after the loss: ${ended.stdout}`);
+    const applied = (await fleet.effects()).filter((effect) => effect.applied);
+    expect(applied).toHaveLength(workflows * effectsOfOne);
+    expect(new Set(applied.map(({ key }) => key)).size).toBe(applied.length);
+  });
+
+  test("a Redis with live workflows is not rebuilt unless told to, and one without an archive finds nothing", async () => {
+    await fleet.client.submit(planOf(together("p", [probe("a", { sleepMs: 5000 })])));
+    const rebuild = (...args: string[]) =>
+      flotilla(["rebuild", "--json", "--data-dir", fleet.ready.dataDir, ...args], { cwd: fleet.ready.dataDir });
+    const refused = await rebuild();
+    expect(refused).toMatchObject({ code: 78, stdout: "" });
+    expect(refused.stderr).toContain("1 live workflow");
+    expect(refused.stderr).toContain("--force");
+    expect(jsonLines(await rebuild("--force"))).toMatchObject([{ found: 1, present: 1, open: 0 }]);
+  });
+});
