@@ -133,7 +133,8 @@ export class Supervisor implements Service {
     for (const timer of this.#timers) clearInterval(timer);
     this.#wake();
     await this.#admission?.stop();
-    const finished = () => Promise.race([Promise.all([this.#loop, this.#relay?.stop()]), delay(finishWithinMs, undefined, { ref: false })]);
+    const finished = () =>
+      Promise.race([Promise.all([this.#loop, this.#relay?.stop()]), delay(finishWithinMs, undefined, { ref: false })]);
     await finished();
     // What is still waited for then rejects; the look that it belongs to is taken over by another supervisor.
     for (const connection of this.#connections) disconnect(connection);

@@ -1,7 +1,14 @@
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { createFileBlobs, createFileObjects, createLogger, createMetrics, type Metrics, type RedisSettings } from "@flotilla/runtime";
+import {
+  createFileBlobs,
+  createFileObjects,
+  createLogger,
+  createMetrics,
+  type Metrics,
+  type RedisSettings,
+} from "@flotilla/runtime";
 import type {
   AgentDescriptor,
   BlobStore,
@@ -130,7 +137,17 @@ export class TestFleet {
       return act ? act(claimed, journal, signal) : { kind: "completed", output: claimed.input };
     };
     const { redis } = this.#options;
-    const options = { redis, agentType, workerId, concurrency: 20, executor, blobs: this.blobs, objects: this.objects, metrics, logger };
+    const options = {
+      redis,
+      agentType,
+      workerId,
+      concurrency: 20,
+      executor,
+      blobs: this.blobs,
+      objects: this.objects,
+      metrics,
+      logger,
+    };
     const isolatedExecutor: Executor = (...run) => (this.isolated ?? executor)(...run);
     return new AgentWorker({ ...options, isolatedExecutor, drainMs: 200 });
   }

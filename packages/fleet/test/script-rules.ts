@@ -1,5 +1,6 @@
 import { describe } from "vitest";
 import type { Connection } from "../src/index.ts";
+import { archiveRules } from "./rules/archive.ts";
 import { claimRules } from "./rules/claims.ts";
 import { commitRules } from "./rules/commits.ts";
 import { fencingRules } from "./rules/fencing.ts";
@@ -23,6 +24,7 @@ export function scriptRules(connection: () => Connection): void {
   retryRules(newShard);
   forkRules(newShard);
   itemRules(newShard);
+  archiveRules(newShard);
   describe("fencing", () => fencingRules(newShard));
   describe("registry", () => registryRules(connection));
 }

@@ -29,7 +29,11 @@ describeRealRedis("a total loss of Redis", () => {
     const fails = n % 3 === 0 ? { fail: [{ attempt: 1, class: "transient" }] } : {};
     return planOf(
       inTurn("first", [probe("a", { steps, output: n })]),
-      together("second", [probe("b", { steps, ...fails }), probe("c", { steps, sleepMs: 1000 }), probe("d", { steps })]),
+      together("second", [
+        probe("b", { steps, ...fails }),
+        probe("c", { steps, sleepMs: 1000 }),
+        probe("d", { steps }),
+      ]),
       inTurn("third", [probe("e", { output: "{{tasks.a.output.output}}" })]),
     );
   }

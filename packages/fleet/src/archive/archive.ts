@@ -106,9 +106,7 @@ export class Archive {
 
   async #removeEarlier(id: string, latest: string): Promise<void> {
     const entries = [...(await this.#list(openPrefix(id))), ...(await this.#list(endedPrefix(id)))];
-    await Promise.all(
-      entries.filter(({ name }) => name !== latest).map(({ name }) => this.#objects.delete(name)),
-    );
+    await Promise.all(entries.filter(({ name }) => name !== latest).map(({ name }) => this.#objects.delete(name)));
   }
 }
 

@@ -142,7 +142,10 @@ class Rebuild {
     if (!history) return this.#unusable(id, "no object of it can be used from its first line on");
     report.unreadable.push(...history.unreadable);
     if (!this.#shards.includes(shardOf(id))) {
-      return this.#unusable(id, "it lives on a shard that this Redis has not got: it is of another kind than the lost one");
+      return this.#unusable(
+        id,
+        "it lives on a shard that this Redis has not got: it is of another kind than the lost one",
+      );
     }
     const keptUntil = Number(history.fields["endedAt"] ?? 0) + this.#options.retentionMs;
     if (history.hasEnded && keptUntil <= this.#now) return;

@@ -101,7 +101,12 @@ function openClaims({ tasks }: WorkflowState, fields: History["fields"]): Archiv
 
 function claimOf(taskId: string, text: string): ArchivedClaim {
   const [attempt, dispatch, epoch, claims, state = "", , , completedAt] = text.split(" ");
-  const numbers = { attempt: Number(attempt), dispatch: Number(dispatch), epoch: Number(epoch), claims: Number(claims) };
+  const numbers = {
+    attempt: Number(attempt),
+    dispatch: Number(dispatch),
+    epoch: Number(epoch),
+    claims: Number(claims),
+  };
   return { taskId, ...numbers, state, completedAt: Number(completedAt) };
 }
 

@@ -63,7 +63,9 @@ export class Shipper {
   }
 
   /** What the archive lacks, the state before it and the state with it; undefined for a workflow that is gone. */
-  async #read(id: string): Promise<{ held: Snapshot; before: WorkflowState | undefined; folded: FoldedLog } | undefined> {
+  async #read(
+    id: string,
+  ): Promise<{ held: Snapshot; before: WorkflowState | undefined; folded: FoldedLog } | undefined> {
     const { scripts } = this.#deps;
     const cached = this.#cache.get(id);
     const held = await takeSnapshot(scripts, id, { from: cached?.last.seq ?? 1, since: "shipped" });

@@ -22,8 +22,7 @@ describeRealRedis("the level `archive`", () => {
     return { ...redisSettingsOf(redis.url), durability: { level, replicas: 1 } };
   }
 
-  const rebuilt = () =>
-    rebuild({ redis: settings(), objects: fleet.objects, retentionMs: 1000, force: false, logger });
+  const rebuilt = () => rebuild({ redis: settings(), objects: fleet.objects, retentionMs: 1000, force: false, logger });
 
   test("what was acknowledged a moment before a total loss is back, and below that level it is not", async () => {
     const careless = new RedisStore({
@@ -74,7 +73,9 @@ describeRealRedis("the level `archive`", () => {
     });
     await fleet.addSupervisor();
     const id = await fleet.submit(planOf(phase("p", [task("t", { act: "effect" })])));
-    await until(async () => seen.length > 0 && (await fleet.store.get(tenant, id)) === undefined, { what: "the effect" });
+    await until(async () => seen.length > 0 && (await fleet.store.get(tenant, id)) === undefined, {
+      what: "the effect",
+    });
     expect((await rebuilt()).unproven).toEqual({ idempotent: 0, queryable: 0, unsafe: 1 });
   });
 });

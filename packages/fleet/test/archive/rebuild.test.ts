@@ -32,7 +32,12 @@ describeRealRedis("after a total loss", () => {
     const isArchived = async (id: string) => {
       const [tip, shipped, changes, shippedChanges, endedAt, hasEnd] = await fleet.connection.hmget(
         `{s00}:wf:${id}:index`,
-        ...["tip", "shipped", "changes", "shippedChanges", "endedAt", "archived"],
+        "tip",
+        "shipped",
+        "changes",
+        "shippedChanges",
+        "endedAt",
+        "archived",
       );
       return tip === shipped && (changes ?? "0") === (shippedChanges ?? "0") && (endedAt === null || hasEnd === "1");
     };
@@ -118,7 +123,10 @@ describeRealRedis("after a total loss", () => {
 
   test("lists, idempotency keys, retries, open items and API keys are back", async () => {
     fleet.acts.set("doubt", () =>
-      Promise.resolve({ kind: "parked", doubt: { tool: "pay", key: "k", step: "s", argumentsBytes: 2, argumentsHash: "h" } }),
+      Promise.resolve({
+        kind: "parked",
+        doubt: { tool: "pay", key: "k", step: "s", argumentsBytes: 2, argumentsHash: "h" },
+      }),
     );
     const request = { ...planOf(phase("p", [task("t", { act: "doubt" })])), tags: { team: "red" } };
     const idempotency = { key: "once", bodyHash: "h" };
@@ -215,7 +223,10 @@ describeRealRedis("the past", () => {
 
   test("a workflow that Redis has forgotten is answered from the archive, and to its tenant only", async () => {
     const run = await fleet.run(planOf(phase("p", [task("a", "x".repeat(5000)), task("b")])));
-    await until(async () => (await fleet.keys(run.id)).length === 0, { timeoutMs: 20_000, what: "the end of its keys" });
+    await until(async () => (await fleet.keys(run.id)).length === 0, {
+      timeoutMs: 20_000,
+      what: "the end of its keys",
+    });
     expect(await fleet.store.get(tenant, run.id)).toEqual(run.view);
     expect((await fleet.store.events(tenant, run.id, 0, 1000))?.events).toEqual(run.events);
     expect((await fleet.store.events(tenant, run.id, 3, 2))?.events).toEqual(run.events.slice(3, 5));
@@ -234,7 +245,10 @@ describeRealRedis("the past", () => {
     });
     const run = await fleet.run(planOf(phase("p", [task("a")]), phase("q", [task("b", { act: "fail once" })])));
     expect(run.view.status).toBe("failed");
-    await until(async () => (await fleet.keys(run.id)).length === 0, { timeoutMs: 20_000, what: "the end of its keys" });
+    await until(async () => (await fleet.keys(run.id)).length === 0, {
+      timeoutMs: 20_000,
+      what: "the end of its keys",
+    });
     const fork = await fleet.store.fork(tenant, run.id, { fromSeq: 1 });
     expect(fork?.kind).toBe("stored");
     expect(await fleet.store.fork("other", run.id, { fromSeq: 1 })).toBeUndefined();

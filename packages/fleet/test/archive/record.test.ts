@@ -5,7 +5,12 @@ import { type ArchiveRecord, decodeRecord, encodeRecord, placeOf } from "../../s
 
 const id = `wf_00_${"a".repeat(26)}`;
 
-function record(kind: ArchiveRecord["kind"], from: number, to: number, more: Partial<ArchiveRecord> = {}): ArchiveRecord {
+function record(
+  kind: ArchiveRecord["kind"],
+  from: number,
+  to: number,
+  more: Partial<ArchiveRecord> = {},
+): ArchiveRecord {
   const incarnation = more.incarnation ?? 1;
   const lines = Array.from({ length: to - from + 1 }, (_, n): [number, number, string] => [
     from + n,
@@ -13,7 +18,19 @@ function record(kind: ArchiveRecord["kind"], from: number, to: number, more: Par
     `${incarnation}:${from + n}`,
   ]);
   const rest = { format: 1 as const, labels: kind === "checkpoint" ? ["interval"] : [], workflowId: id };
-  return { ...rest, kind, incarnation, from, to, at: to, fields: { tip: String(to) }, lines, journals: {}, outputs: {}, ...more };
+  return {
+    ...rest,
+    kind,
+    incarnation,
+    from,
+    to,
+    at: to,
+    fields: { tip: String(to) },
+    lines,
+    journals: {},
+    outputs: {},
+    ...more,
+  };
 }
 
 function texts(records: readonly ArchiveRecord[]): string[] | undefined {
@@ -22,12 +39,15 @@ function texts(records: readonly ArchiveRecord[]): string[] | undefined {
 
 const counted = (count: number, incarnation = 1) => Array.from({ length: count }, (_, n) => `${incarnation}:${n + 1}`);
 
-test.for(["tail", "checkpoint", "end"] as const)("a %s is read back as it was, and its name says what it is", async (kind) => {
-  const written = record(kind, kind === "tail" ? 3 : 1, 5, { journals: { a: { one: "{}" } }, outputs: { a: "=1" } });
-  const { name, content } = await encodeRecord(written);
-  expect(await decodeRecord(name, content)).toEqual(written);
-  expect(placeOf(name)).toEqual({ kind, incarnation: 1, to: 5 });
-});
+test.for(["tail", "checkpoint", "end"] as const)(
+  "a %s is read back as it was, and its name says what it is",
+  async (kind) => {
+    const written = record(kind, kind === "tail" ? 3 : 1, 5, { journals: { a: { one: "{}" } }, outputs: { a: "=1" } });
+    const { name, content } = await encodeRecord(written);
+    expect(await decodeRecord(name, content)).toEqual(written);
+    expect(placeOf(name)).toEqual({ kind, incarnation: 1, to: 5 });
+  },
+);
 
 test("whatever byte is changed, and wherever it is cut, an object is not read", async () => {
   const { name, content } = await encodeRecord(record("checkpoint", 1, 4));
@@ -55,17 +75,22 @@ test("names that no record has are no places", () => {
 test("whichever objects are there, in whatever order, the history is the longest one that they tell without a gap", () => {
   const cuts = fc.uniqueArray(fc.integer({ min: 1, max: 19 }), { maxLength: 6 });
   fc.assert(
-    fc.property(cuts, fc.array(fc.integer({ min: 1, max: 20 }), { maxLength: 3 }), fc.infiniteStream(fc.boolean()), (at, to, kept) => {
-      const ends = [...at.toSorted((a, b) => a - b), 20];
-      const tails = ends.map((end, n) => record("tail", (ends[n - 1] ?? 0) + 1, end));
-      const all = [...tails, ...to.map((end) => record("checkpoint", 1, end))];
-      const left = all.filter(() => kept.next().value);
-      const reach = (from: number): number =>
-        left.reduce((most, { from: first, to: last }) => (first <= from + 1 && last > most ? last : most), from);
-      let length = 0;
-      while (reach(length) > length) length = reach(length);
-      expect(texts(left.toReversed())).toEqual(length === 0 ? undefined : counted(length));
-    }),
+    fc.property(
+      cuts,
+      fc.array(fc.integer({ min: 1, max: 20 }), { maxLength: 3 }),
+      fc.infiniteStream(fc.boolean()),
+      (at, to, kept) => {
+        const ends = [...at.toSorted((a, b) => a - b), 20];
+        const tails = ends.map((end, n) => record("tail", (ends[n - 1] ?? 0) + 1, end));
+        const all = [...tails, ...to.map((end) => record("checkpoint", 1, end))];
+        const left = all.filter(() => kept.next().value);
+        const reach = (from: number): number =>
+          left.reduce((most, { from: first, to: last }) => (first <= from + 1 && last > most ? last : most), from);
+        let length = 0;
+        while (reach(length) > length) length = reach(length);
+        expect(texts(left.toReversed())).toEqual(length === 0 ? undefined : counted(length));
+      },
+    ),
   );
 });
 

@@ -119,7 +119,7 @@ export function readingRules(newShard: () => Shard): void {
       await shard.commit(id, { revision: 2, seen, status: "failed", ended: true });
       await shard.setDue(id, 1);
       expect((await shard.keys()).filter((key) => key.includes(id))).toEqual(
-        ["index", "journal:a", "journal:b", "log", "out"].map((name) => shard.key(id, name)),
+        ["changes", "index", "journal:a", "journal:b", "log", "out"].map((name) => shard.key(id, name)),
       );
       await shard.calm();
       expect((await shard.take()).entries).toMatchObject([{ id, revision: -1 }]);
