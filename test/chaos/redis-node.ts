@@ -7,7 +7,7 @@ export class RedisNode implements Victim {
   readonly role: Role = "redis";
   readonly name: string;
   readonly #server: RedisServer;
-  readonly #options: SpawnOptions;
+  #options: SpawnOptions;
   #running: RunningRedis | undefined;
   #isHeld = false;
   #loop: Promise<void> | undefined;
@@ -48,8 +48,9 @@ export class RedisNode implements Victim {
     await this.#loop;
   }
 
-  /** Starts it again after `hold`; resolves when its data are loaded. */
-  async release(): Promise<void> {
+  /** Starts it again after `hold`, with other arguments if they are given; resolves when its data are loaded. */
+  async release(extraArgs?: string[]): Promise<void> {
+    if (extraArgs) this.#options = { ...this.#options, extraArgs };
     this.#isHeld = false;
     this.#running = await spawnRedis(this.#server, this.#options);
     this.#loop = this.#keepRunning();

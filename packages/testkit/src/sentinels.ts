@@ -1,11 +1,5 @@
-import { Redis } from "ioredis";
 import { startRedis, type TestRedis } from "./redis.ts";
-import { until } from "./until.ts";
-
-const sentinelCount = 3;
-
-/** What the sentinels call the master. */
-const masterName = "flotilla";
+import { masterName, masterPortOf, sentinelConfig, sentinelCount, untilAllKnown } from "./sentinel-watch.ts";
 
 /** A master with replicas, and three sentinels that watch over them. */
 export interface TestSentinels {
@@ -51,46 +45,10 @@ export async function startSentinels(options: SentinelOptions = {}): Promise<Tes
   }
   const addresses = sentinels.map(({ port }) => ({ host: "127.0.0.1", port }));
   const master = async () => {
-    const ports = await Promise.all(
-      sentinels.map(({ port }) =>
-        ask(port, (sentinel) => sentinel.call("SENTINEL", "GET-MASTER-ADDR-BY-NAME", masterName)),
-      ),
-    );
-    const [first] = ports.map((answer) => Number(Array.isArray(answer) ? answer[1] : NaN));
+    const [first] = await Promise.all(sentinels.map(({ port }) => masterPortOf(port)));
     const node = nodes.find(({ port }) => port === first);
     if (!node) throw new Error("the sentinels name a master that is not here");
     return node;
   };
   return { nodes, sentinels, masterName, addresses, master, stop };
-}
-
-function sentinelConfig(masterPort: number, downAfterMs: number): string[] {
-  return [
-    `sentinel monitor ${masterName} 127.0.0.1 ${masterPort} 2`,
-    `sentinel down-after-milliseconds ${masterName} ${downAfterMs}`,
-    `sentinel failover-timeout ${masterName} 5000`,
-    `sentinel parallel-syncs ${masterName} 2`,
-  ];
-}
-
-async function untilAllKnown(port: number, replicas: number): Promise<void> {
-  const known = "status=ok,address=";
-  const counts = `slaves=${replicas},sentinels=${sentinelCount}`;
-  await until(
-    async () => {
-      const info = await ask(port, (sentinel) => sentinel.info("sentinel"));
-      return info.includes(known) && info.includes(counts);
-    },
-    { timeoutMs: 30_000, what: "a sentinel knows everybody" },
-  );
-}
-
-async function ask<T>(port: number, question: (sentinel: Redis) => Promise<T>): Promise<T> {
-  const sentinel = new Redis({ port, host: "127.0.0.1", retryStrategy: () => null, commandTimeout: 2000 });
-  sentinel.on("error", () => {});
-  try {
-    return await question(sentinel);
-  } finally {
-    sentinel.disconnect();
-  }
 }
