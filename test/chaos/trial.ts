@@ -6,7 +6,8 @@ import { Fleet, type FleetOptions } from "./fleet.ts";
 import { Ledger } from "./ledger.ts";
 import { Load } from "./load.ts";
 import { countOf, type Outcome, type Run } from "./scenario.ts";
-import { twoTasks } from "./work.ts";
+import type { Random } from "./random.ts";
+import { twoTasks, type Work } from "./work.ts";
 
 export interface TrialOptions extends Omit<FleetOptions, "dir"> {
   /** Workflows to have acknowledged; without it, as many as there are until the disturbance is over. */
@@ -17,6 +18,8 @@ export interface TrialOptions extends Omit<FleetOptions, "dir"> {
   /** Longest that the step of a task lasts after its effect, in ms. */
   stepMs?: number;
   isKeyless?: boolean;
+  /** What each workflow does; two tasks in a row unless given. */
+  work?: (pace: Random) => Work;
 }
 
 /** What was seen in a trial. */
@@ -40,13 +43,16 @@ export async function trial(
   disturb: (fleet: Fleet, ledger: Ledger) => Promise<readonly Hit[]>,
 ): Promise<Verdict> {
   const { total, perSecond = 60, open = 100, stepMs = 200, isKeyless = false, ...rest } = options;
+  const inPairs = (by: Random) =>
+    twoTasks({ firstMs: by.between(0, stepMs), secondMs: by.between(0, stepMs) }, rest.agentType);
+  const work = rest.work ?? inPairs;
   const ledger = await Ledger.open(join(dir, "ledger.jsonl"));
   const fleet = await Fleet.start({ ...rest, dir });
   const pace = random.fork();
   const load = new Load({
     client: fleet.client,
     ledger,
-    work: () => twoTasks({ firstMs: pace.between(0, stepMs), secondMs: pace.between(0, stepMs) }, rest.agentType),
+    work: () => work(pace),
     ...(total === undefined ? {} : { total }),
     perSecond,
     open,

@@ -14,14 +14,37 @@ export interface Pace {
   secondMs: number;
 }
 
+/** An output that holds the one of the first task. */
+const withFirst = "{{tasks.first.output.output}} two";
+
+/** Longer than such a task takes on any machine, and shorter than the step of a clock. */
+const timeoutMs = 55_000;
+
 /** Two tasks, the second with the output of the first, each with one effect on the world. */
 export function twoTasks({ firstMs, secondMs }: Pace, agent = "probe"): Work {
-  const task = (id: string, sleepMs: number, output: string) => ({
-    id,
-    agent,
-    input: { steps: [{ tool: "idempotent", sleepMs }], output },
-  });
-  const tasks = [task("first", firstMs, "one"), task("second", secondMs, "{{tasks.first.output.output}} two")];
+  return inARow([
+    { id: "first", agent, input: { ...effect(firstMs), output: "one" } },
+    { id: "second", agent, input: { ...effect(secondMs), output: withFirst } },
+  ]);
+}
+
+/** The same under a time limit; the first attempt of the first task fails once its effect has happened. */
+export function retriedTasks(pace: Pace, backoffMs: number): Work {
+  const retry = { attempts: 2, backoffMs };
+  const fail = [{ attempt: 1, class: "transient" }];
+  return inARow([
+    { id: "first", agent: "probe", timeoutMs, retry, input: { ...effect(pace.firstMs), fail, output: "one" } },
+    { id: "second", agent: "probe", timeoutMs, input: { ...effect(pace.secondMs), output: withFirst } },
+  ]);
+}
+
+function effect(sleepMs: number): { steps: { tool: string; sleepMs: number }[] } {
+  return { steps: [{ tool: "idempotent", sleepMs }] };
+}
+
+type TaskInput = NonNullable<WorkflowRequestInput["plan"]>["phases"][number]["tasks"][number];
+
+function inARow(tasks: TaskInput[]): Work {
   return {
     request: { input: "chaos", plan: { phases: [{ name: "row", parallel: false, tasks }] } },
     tasks: tasks.map(({ id }) => id),

@@ -1,4 +1,5 @@
 import type { Scenario } from "../scenario.ts";
+import { clock } from "./clock.ts";
 import { cluster, failover } from "./failover.ts";
 import { kills } from "./kills.ts";
 import { power } from "./power.ts";
@@ -7,4 +8,4 @@ import { queues } from "./queues.ts";
 import { zombies } from "./zombies.ts";
 
 /** Every way to break the fleet. */
-export const scenarios: readonly Scenario[] = [kills, zombies, proxy, power, queues, failover, cluster];
+export const scenarios: readonly Scenario[] = [kills, zombies, proxy, power, queues, failover, cluster, clock];
