@@ -4,6 +4,7 @@ import type { Effect, EffectCall } from "./effect.ts";
 import { Effects } from "./effects.ts";
 import { generate } from "./generate.ts";
 import type { Model } from "./models/model.ts";
+import { patientBlobs } from "./patient-blobs.ts";
 import { Steps } from "./steps.ts";
 
 /** Longest word to watchers; the rest is cut off. */
@@ -27,7 +28,8 @@ export interface Run {
 
 /** The context of a run, its effects, and the artifacts that the task has made, in this run or in those that it replays. */
 export function createContext(run: Run): { ctx: AgentContext; effects: Effects; artifacts: () => Promise<Artifact[]> } {
-  const { task, agent, journal, blobs, model, signal } = run;
+  const { task, agent, journal, model, signal } = run;
+  const blobs = patientBlobs(run.blobs, signal);
   const steps = new Steps({ journal, blobs, signal, mayReplay: task.attempt > 1 || task.claim > 1 });
   const written = new Map<string, Artifact>();
   const { tenant, workflowId, taskId, attempt, claim, epoch } = task;

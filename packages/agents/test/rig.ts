@@ -6,6 +6,7 @@ import {
   type ClaimedTask,
   type Journal,
   type JournalEntry,
+  StoreUnavailableError,
   type TaskOutcome,
 } from "@flotilla/workflow";
 import type { Agent } from "../src/agent.ts";
@@ -61,8 +62,14 @@ class MemoryJournal implements Journal {
 /** Blobs in memory. */
 export class MemoryBlobs implements BlobStore {
   readonly held = new Map<string, Uint8Array>();
+  /** How many more times there is no room. */
+  refusals = 0;
 
   async put(content: Uint8Array | AsyncIterable<Uint8Array>): Promise<{ sha256: string; bytes: number }> {
+    if (this.refusals > 0) {
+      this.refusals--;
+      throw new StoreUnavailableError();
+    }
     const chunks: Uint8Array[] = [];
     if (content instanceof Uint8Array) chunks.push(content);
     else for await (const chunk of content) chunks.push(chunk);

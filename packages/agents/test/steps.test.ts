@@ -89,6 +89,24 @@ describe("a durable step", () => {
     expect(await rig.run(secondClaim)).toEqual({ kind: "completed", output: large });
   });
 
+  test("with a large result that does not fit waits for room, and has run once", async () => {
+    let runs = 0;
+    const rig = new Rig(agentOf((ctx) => ctx.step("large", null, async () => "x".repeat(maxInlineBytes + ++runs))));
+    rig.blobs.refusals = 2;
+    expect(await rig.run()).toMatchObject({ kind: "completed" });
+    expect(rig.blobs.refusals).toBe(0);
+    expect(runs).toBe(1);
+  });
+
+  test("that waits for room ends with its run, for the reason of that", async () => {
+    const rig = new Rig(agentOf((ctx) => ctx.step("large", null, async () => "x".repeat(maxInlineBytes + 1))));
+    rig.blobs.refusals = Number.POSITIVE_INFINITY;
+    const stop = new AbortController();
+    const running = rig.run({}, stop.signal);
+    stop.abort(new ShutdownError());
+    await expect(running).rejects.toThrow(ShutdownError);
+  });
+
   test("whose blob is gone fails in a way that is tried again", async () => {
     const rig = new Rig(agentOf((ctx) => ctx.step("read", null, async () => "x".repeat(maxInlineBytes))));
     await rig.run();

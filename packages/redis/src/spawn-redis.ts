@@ -98,7 +98,14 @@ async function startGuarded(choice: LocalRedis, options: SpawnOptions): Promise<
   stdin.on("error", () => {});
   const pid = await readPid(stdout);
   const exited = watchExit(guard, pid);
-  await leaveWord(options.dir, pid, options.port);
+  try {
+    await leaveWord(options.dir, pid, options.port);
+  } catch (error) {
+    // The disk is full, say. Nobody would know of the server, and it would keep the port from the next one.
+    stdin.end();
+    await exited;
+    throw error;
+  }
   return {
     url: `redis://127.0.0.1:${options.port}`,
     port: options.port,

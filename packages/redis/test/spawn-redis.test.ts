@@ -1,12 +1,12 @@
 import { execFileSync, fork } from "node:child_process";
 import { once } from "node:events";
-import { mkdtemp, rm } from "node:fs/promises";
+import { mkdir, mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { Queue, Worker } from "bullmq";
 import { Redis } from "ioredis";
 import { afterAll, beforeAll, describe, expect, inject, test, vi } from "vitest";
-import { isFreePort, type LocalRedis, spawnRedis } from "../src/index.ts";
+import { freePort, isFreePort, type LocalRedis, spawnRedis } from "../src/index.ts";
 
 const found = inject("redis");
 const memory: LocalRedis = { kind: "memory" };
@@ -48,6 +48,16 @@ describe.each(kinds)("a spawned Redis, $kind", (choice) => {
     const redis = await spawnRedis(choice, options("durable"));
     await redis.stop();
     expect(redis.durable).toBe(choice.kind === "server");
+  });
+
+  test("one that cannot leave word of itself, as on a full disk, does not stay", async () => {
+    const { dir: folder, ...rest } = options("wordless");
+    await mkdir(join(folder, "redis.pid"), { recursive: true });
+    const port = await freePort();
+    await expect(spawnRedis(choice, { ...rest, dir: folder, port })).rejects.toThrow("EISDIR");
+    // Its guard too; both have the port in their command lines.
+    const commands = execFileSync("ps", ["-A", "-o", "args"], { encoding: "utf8" }).split("\n");
+    expect(commands.filter((command) => command.match(/\d+/g)?.includes(`${port}`))).toEqual([]);
   });
 
   test("it listens on the loopback address only", async () => {

@@ -2,13 +2,17 @@ import { createHash, randomUUID } from "node:crypto";
 import { createReadStream } from "node:fs";
 import { access, mkdir, open, rename, rm } from "node:fs/promises";
 import { dirname, join } from "node:path";
-import type { BlobStore } from "@flotilla/workflow";
+import { type BlobStore, StoreUnavailableError } from "@flotilla/workflow";
 
 const sha256Pattern = /^[0-9a-f]{64}$/;
+
+/** Of the system when a disk, or what one user may have of it, is full: it passes, as an outage does. */
+const noRoom = new Set(["ENOSPC", "EDQUOT"]);
 
 /**
  * Blobs as files `<directory>/blobs/ab/cdef…`, shared by all processes that see the directory.
  * A blob is on disk once `put` resolves; a process killed before leaves a file in `blobs/incoming` and no blob.
+ * `put` rejects with `StoreUnavailableError` when the disk is full.
  */
 export function createFileBlobs(directory: string): BlobStore {
   const root = join(directory, "blobs");
@@ -18,12 +22,14 @@ export function createFileBlobs(directory: string): BlobStore {
   return {
     async put(content, signal) {
       signal?.throwIfAborted();
-      await mkdir(incoming, { recursive: true });
       const unfinished = join(incoming, randomUUID());
       try {
+        await mkdir(incoming, { recursive: true });
         const written = await write(unfinished, content, signal);
         await publish(unfinished, fileOf(written.sha256));
         return written;
+      } catch (error) {
+        throw isFull(error) ? new StoreUnavailableError({ cause: error }) : error;
       } finally {
         await rm(unfinished, { force: true });
       }
@@ -37,6 +43,10 @@ export function createFileBlobs(directory: string): BlobStore {
       return read(file, signal);
     },
   };
+}
+
+function isFull(error: unknown): boolean {
+  return error instanceof Error && "code" in error && typeof error.code === "string" && noRoom.has(error.code);
 }
 
 /** Writes what comes in, one chunk in memory at a time, and syncs it. */

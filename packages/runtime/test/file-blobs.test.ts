@@ -4,6 +4,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { text } from "node:stream/consumers";
 import { createFileBlobs } from "@flotilla/runtime";
+import { StoreUnavailableError } from "@flotilla/workflow";
 import { expect, onTestFinished, test } from "vitest";
 
 async function store() {
@@ -43,6 +44,16 @@ test("a stream that breaks off leaves no blob and no unfinished file", async () 
   }
   await expect(blobs.put(broken())).rejects.toThrow("the source broke");
   expect(await readdir(join(directory, "blobs"))).toEqual(["incoming"]);
+  expect(await readdir(join(directory, "blobs", "incoming"))).toEqual([]);
+});
+
+test.each(["ENOSPC", "EDQUOT"])("%s, a disk without room, is an outage of the store", async (code) => {
+  const { directory, blobs } = await store();
+  async function* tooMuch() {
+    yield Buffer.from("half");
+    throw Object.assign(new Error("no room"), { code });
+  }
+  await expect(blobs.put(tooMuch())).rejects.toThrow(StoreUnavailableError);
   expect(await readdir(join(directory, "blobs", "incoming"))).toEqual([]);
 });
 

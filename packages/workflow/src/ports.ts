@@ -6,7 +6,10 @@ import type { PhaseRequest } from "./request.ts";
 
 /** Content-addressed storage: a blob is named by the SHA-256 (hex) of its bytes and never changes. */
 export interface BlobStore {
-  /** Stores the bytes; storing them again is a no-op. Bounded memory for streams. */
+  /**
+   * Stores the bytes; storing them again is a no-op. Bounded memory for streams. Rejects with `StoreUnavailableError`
+   * when there is no room for them now.
+   */
   put(
     content: Uint8Array | AsyncIterable<Uint8Array>,
     signal?: AbortSignal,

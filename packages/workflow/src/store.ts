@@ -141,7 +141,7 @@ export interface KeyStore {
   revoke(id: string): Promise<boolean>;
 }
 
-/** Redis did not answer in time, or refused to. */
+/** Redis did not answer in time, or refused to, or there is no room for a blob. It passes: the call may be repeated. */
 export class StoreUnavailableError extends Error {
   constructor(options?: ErrorOptions) {
     super("the store is unavailable", options);
