@@ -38,6 +38,8 @@ export class Fleet {
   readonly url: string;
   readonly apiKey: string;
   readonly effectsFile: string;
+  /** Answers 503 so far. */
+  unavailable = 0;
 
   private constructor(made: { members: readonly Member[]; url: string; apiKey: string; effectsFile: string }) {
     this.members = made.members;
@@ -47,7 +49,11 @@ export class Fleet {
     this.client = createClient({
       url: made.url,
       apiKey: made.apiKey,
-      fetch: httpFetch,
+      fetch: async (...call) => {
+        const reply = await httpFetch(...call);
+        if (reply.status === 503) this.unavailable++;
+        return reply;
+      },
       retryMs: patienceMs,
       reconnectMs: patienceMs,
       timeoutMs: 5000,

@@ -17,6 +17,9 @@ export interface Pace {
 /** An output that holds the one of the first task. */
 const withFirst = "{{tasks.first.output.output}} two";
 
+/** Above what Redis keeps of an output. */
+const bulkyBytes = 50_000;
+
 /** Longer than such a task takes on any machine, and shorter than the step of a clock. */
 const timeoutMs = 55_000;
 
@@ -35,6 +38,14 @@ export function retriedTasks(pace: Pace, backoffMs: number): Work {
   return inARow([
     { id: "first", agent: "probe", timeoutMs, retry, input: { ...effect(pace.firstMs), fail, output: "one" } },
     { id: "second", agent: "probe", timeoutMs, input: { ...effect(pace.secondMs), output: withFirst } },
+  ]);
+}
+
+/** Two tasks whose outputs are blobs: the second hands the one of the first on. */
+export function bulkyTasks({ firstMs, secondMs }: Pace): Work {
+  return inARow([
+    { id: "first", agent: "probe", input: { ...effect(firstMs), outputBytes: bulkyBytes } },
+    { id: "second", agent: "probe", input: { ...effect(secondMs), output: withFirst } },
   ]);
 }
 

@@ -9,6 +9,7 @@ import { clockStep, Clocks, findFaketime } from "../faults/clock.ts";
 import { RedisNode } from "../redis-node.ts";
 import { inWords, type Outcome, type Run, type Scenario } from "../scenario.ts";
 import { figuresOf, trial } from "../trial.ts";
+import { unfounded } from "../unfounded.ts";
 import { retriedTasks } from "../work.ts";
 
 /** More than any lease, wait or time limit of the work. */
@@ -77,7 +78,7 @@ async function byRedisClock(run: Run, url: string, clocks: Clocks): Promise<Outc
   const harm = [
     ...ended.map((name) => `ended: ${name}, which nobody killed`),
     ...waits.filter(({ ms }) => ms < backoffMs).map(({ id, ms }) => `early: ${id}: tried again after ${ms} ms`),
-    ...unfounded(verdict.evidence),
+    ...unfounded(verdict.evidence, ["task.crashed", "task.timed_out"]),
   ];
   return {
     figures: {
@@ -98,14 +99,6 @@ function waitsOf({ told }: Evidence): { id: string; ms: number }[] {
     });
     return failed && again ? [{ id, ms: Date.parse(again.at) - Date.parse(failed.at) }] : [];
   });
-}
-
-/** What a wrong clock makes happen and nothing else did: nobody died, and no task took as long as it may. */
-function unfounded({ told }: Evidence): string[] {
-  const types = new Set(["task.crashed", "task.timed_out"]);
-  return [...told].flatMap(([id, { events }]) =>
-    events.filter(({ type }) => types.has(type)).map(({ type }) => `unfounded: ${id}: ${type}`),
-  );
 }
 
 const Ran = z.object({ id: z.string(), ownMs: z.number(), redisMs: z.number() });

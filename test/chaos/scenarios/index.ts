@@ -1,6 +1,7 @@
 import type { Scenario } from "../scenario.ts";
 import { clock } from "./clock.ts";
 import { cluster, failover } from "./failover.ts";
+import { disk } from "./disk.ts";
 import { kills } from "./kills.ts";
 import { power } from "./power.ts";
 import { proxy } from "./proxy.ts";
@@ -8,4 +9,4 @@ import { queues } from "./queues.ts";
 import { zombies } from "./zombies.ts";
 
 /** Every way to break the fleet. */
-export const scenarios: readonly Scenario[] = [kills, zombies, proxy, power, queues, failover, cluster, clock];
+export const scenarios: readonly Scenario[] = [kills, zombies, proxy, power, queues, failover, cluster, clock, disk];
