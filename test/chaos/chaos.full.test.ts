@@ -1,7 +1,6 @@
 import { describeRealRedis } from "@flotilla/testkit";
 import { expect, test } from "vitest";
-import { runInTest } from "./run.ts";
-import type { Outcome } from "./scenario.ts";
+import { runInTest, skipIfItDidNotRun } from "./run.ts";
 import { kills } from "./scenarios/kills.ts";
 import { power } from "./scenarios/power.ts";
 import { proxy } from "./scenarios/proxy.ts";
@@ -10,11 +9,6 @@ import { zombies } from "./scenarios/zombies.ts";
 
 /** Room for a machine on which a process needs ten seconds to start. */
 const timeout = 280_000;
-
-/** Skips the rest of a test whose scenario could not run here, with the reason. */
-function skipIfItDidNotRun({ skipped }: Outcome, skip: (reason: string) => void): void {
-  if (skipped !== undefined) skip(skipped);
-}
 
 describeRealRedis("chaos, two minutes of it", () => {
   test("kills of any process", { timeout }, async () => {

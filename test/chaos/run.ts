@@ -24,3 +24,8 @@ export async function runInTest(
   if (outcome.harm.length > 0 && !isControl) console.log(lines.join("\n"));
   return outcome;
 }
+
+/** Skips the rest of a test whose scenario could not run here, with the reason. */
+export function skipIfItDidNotRun({ skipped }: Outcome, skip: (reason: string) => void): void {
+  if (skipped !== undefined) skip(skipped);
+}
