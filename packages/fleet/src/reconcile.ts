@@ -252,10 +252,13 @@ export class Reconciler {
   /** The place of the last line seen once the decision stands; undefined when it was refused. */
   async #commit(taken: Taken, held: Cached, { events, claims, after }: Decision): Promise<number | undefined> {
     const texts = events.map((event) => JSON.stringify(event));
-    const changes = claims.flatMap((change) => {
-      const { kind, taskId, epoch } = change;
-      return kind === "reopen" ? [kind, taskId, epoch, change.attempt, change.dispatch] : [kind, taskId, epoch, 0, 0];
-    });
+    const changes = [
+      ...events.flatMap(firstDispatches).map((taskId) => ["open", taskId, 0, 1, 1]),
+      ...claims.map((change) => {
+        const { kind, taskId, epoch } = change;
+        return kind === "reopen" ? [kind, taskId, epoch, change.attempt, change.dispatch] : [kind, taskId, epoch, 0, 0];
+      }),
+    ];
     const { request } = held.state;
     const specs = events.flatMap((event) =>
       event.type === "workflow.planned" ? specsOf(addedPhases(event, request), request.input) : [],
@@ -274,8 +277,8 @@ export class Reconciler {
       hasEnded ? Math.max(1, this.#deps.retentionMs) : 0,
       texts.length,
       ...texts,
-      claims.length,
-      ...changes,
+      changes.length,
+      ...changes.flat(),
       specs.length,
       ...specs.flat(),
       items.length,
@@ -335,6 +338,20 @@ export class Reconciler {
         metrics.workflowDurationSeconds.observe(Math.max(0, at - createdAt) / 1000);
       }
     }
+  }
+}
+
+/** The tasks that an event schedules for the first time: each gets the claim that its worker will take. */
+function firstDispatches(event: EventBody): string[] {
+  switch (event.type) {
+    case "tasks.scheduled":
+      return event.data.tasks.flatMap(({ taskId, attempt, dispatch }) =>
+        attempt === 1 && dispatch === 1 ? [taskId] : [],
+      );
+    case "task.scheduled":
+      return event.attempt === 1 && event.data.dispatch === 1 ? [event.taskId] : [];
+    default:
+      return [];
   }
 }
 

@@ -192,8 +192,9 @@ export class Shard {
       items = [],
     } = commit;
     const fields = Object.entries(specs).map(([task, text]) => [`spec:${task}`, text]);
+    const opened = Object.keys(specs).map((task): [string, string, number, number, number] => ["open", task, 0, 1, 1]);
     if (input !== undefined) fields.push(["input", input]);
-    const lists = [events.map((event) => JSON.stringify(event)), claims, fields, items];
+    const lists = [events.map((event) => JSON.stringify(event)), [...opened, ...claims], fields, items];
     const args = [
       id,
       token,

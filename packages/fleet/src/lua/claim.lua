@@ -31,7 +31,9 @@ while position < #ARGV do
   local claim, reason = index.claim, closedReason(index)
   local spec = not reason and redis.call('HGET', indexKey(id), specField(task))
   local answer
-  if reason or not spec then
+  local isAhead = not claim.isScheduled or attempt > claim.attempt or (attempt == claim.attempt and dispatch > claim.dispatch)
+  if reason or not spec or isAhead then
+    -- A job can be ahead of the log where a failover has forgotten what it followed from: it is added again in its time.
     answer = { reason or 'unknown' }
   elseif claim.state == 'held' and claim.holder == holder then
     answer = claimed(id, claim, index.tenant, spec)

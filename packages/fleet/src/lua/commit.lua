@@ -1,7 +1,7 @@
 -- Commits decisions, each against the revision that it was decided on: all of it or nothing.
 -- ARGV per item: id, token of the look, revision, place of the last line seen, status from now on, 0 or how long the
 --   workflow is kept where this ends it in ms (nothing is dispatched then, so that the look is settled by it too),
---   number of events, then each as JSON; number of claim changes, then each as kind ('revoke' | 'reopen'), task, epoch,
+--   number of events, then each as JSON; number of claim changes, then each as kind ('open' | 'revoke' | 'reopen'), task, epoch,
 --   attempt, dispatch; number of fields of the index that go with them, then each as name, value; number of items
 --   that are opened, then each as the place among the events of the one that opens it, kind. The end of a workflow
 --   closes its items; while it is 'waiting' it is not active.
@@ -15,7 +15,9 @@ local function decideClaims(id, changes)
     local claim = claims[change.task] or parseClaim(redis.call('HGET', indexKey(id), claimField(change.task)))
     claims[change.task] = claim
     if claim.epoch ~= change.epoch then return nil, change.task end
-    if change.kind == 'revoke' then
+    if change.kind == 'open' then
+      if claim.isScheduled then return nil, change.task end
+    elseif change.kind == 'revoke' then
       if claim.state ~= 'held' then return nil, change.task end
       claim.state, claim.holder = 'revoked', '-'
     else
@@ -57,7 +59,7 @@ while position < #ARGV do
         redis.call('ZREM', LEASES, leaseMember(id, task))
       end
       for _, field in ipairs(specs) do table.insert(fields, field) end
-      redis.call('HSET', index, unpack(fields))
+      writeHash(index, fields)
       if keptMs > 0 then
         redis.call('HSET', index, 'endedAt', NOW, 'token', '')
         redis.call('SREM', ACTIVE, id)

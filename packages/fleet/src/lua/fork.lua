@@ -6,11 +6,6 @@
 --   number of outputs to copy, then each as task.
 -- Answer per item: {'stored' | 'repeated', id, status} or {'conflict', id}, or false where the tenant has no such source.
 
--- Redis takes a limited number of arguments from a script at once.
-local function writeHash(key, flat)
-  for first = 1, #flat, 4000 do redis.call('HSET', key, unpack(flat, first, math.min(first + 3999, #flat))) end
-end
-
 local answers, wanted = {}, {}
 while position < #ARGV do
   local source, last, id, tenant, status = nextArg(), nextNumber(), nextArg(), nextArg(), nextArg()

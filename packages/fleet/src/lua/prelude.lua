@@ -54,6 +54,11 @@ local function appendEvents(id, tip, events)
   return tip
 end
 
+-- Redis takes a limited number of arguments from a script at once.
+local function writeHash(key, flat)
+  for first = 1, #flat, 4000 do redis.call('HSET', key, unpack(flat, first, math.min(first + 3999, #flat))) end
+end
+
 -- Counts a change beside the log, so that the archive sees it.
 local function noteChange(id, what)
   redis.call('ZADD', changesKey(id), redis.call('HINCRBY', indexKey(id), 'changes', 1), what)
@@ -93,13 +98,12 @@ end
 
 -- A claim is a string: attempt, dispatch, epoch, claims of this attempt, state, holder, deadline of the attempt, seq of
 -- its completion. States: open (may be claimed), held, recorded (its result stands), revoked (superseded by a decision).
+-- A task has none before it is scheduled: it cannot be claimed then, whatever job there is of it.
+local OPEN_CLAIM = '1 1 0 0 open - 0 0'
 local function parseClaim(text)
-  if not text then
-    return { attempt = 1, dispatch = 1, epoch = 0, claims = 0, state = 'open', holder = '-', deadline = 0, seq = 0 }
-  end
   local attempt, dispatch, epoch, claims, state, holder, deadline, seq =
-    string.match(text, '^(%d+) (%d+) (%d+) (%d+) (%a+) (%S+) (%d+) (%d+)$')
-  return {
+    string.match(text or OPEN_CLAIM, '^(%d+) (%d+) (%d+) (%d+) (%a+) (%S+) (%d+) (%d+)$')
+  return { isScheduled = text ~= false,
     attempt = tonumber(attempt), dispatch = tonumber(dispatch), epoch = tonumber(epoch), claims = tonumber(claims),
     state = state, holder = holder, deadline = tonumber(deadline), seq = tonumber(seq),
   }

@@ -16,7 +16,12 @@ local function scheduleWave(id, index, tip)
   unsure[#unsure + 1] = NOW + sureMs
   unsure[#unsure + 1] = id
   tip = appendEvents(id, tip, { string.sub(wave, from) })
-  return { 'tip', tip, 'quiet', quiet, 'wave', more == '1' and index.wave + 1 or 0, 'unsure', 1 }, tasks
+  local fields = { 'tip', tip, 'quiet', quiet, 'wave', more == '1' and index.wave + 1 or 0, 'unsure', 1 }
+  for task in string.gmatch(tasks, '([^:,]+):[^,]+') do
+    fields[#fields + 1] = claimField(task)
+    fields[#fields + 1] = OPEN_CLAIM
+  end
+  return fields, tasks
 end
 
 while position < #ARGV do

@@ -35,7 +35,7 @@ while position < #ARGV do
       table.insert(fields, retried)
       table.insert(fields, 1)
     end
-    redis.call('HSET', index, unpack(fields))
+    writeHash(index, fields)
     -- With the end goes the look of the retention: `forget` removes nothing that has not ended.
     redis.call('HDEL', index, 'endedAt')
     redis.call('ZREM', statusListKey(tenant, status), id)

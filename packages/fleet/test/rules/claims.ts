@@ -62,6 +62,18 @@ export function claimRules(newShard: () => Shard): void {
       expect(await shard.claim(await shard.ended(), "a", other)).toEqual(["ended"]);
     });
 
+    test("refuses a job that is ahead of the log, and one of a task that was never scheduled", async () => {
+      const shard = newShard();
+      const { id } = await shard.dispatched();
+      const before = await shard.contents();
+      for (const ahead of [{ attempt: 2 }, { dispatch: 2 }, { attempt: 2, dispatch: 3 }]) {
+        expect(await shard.claim(id, "a", ahead)).toEqual(["unknown"]);
+      }
+      expect(await shard.contents()).toEqual(before);
+      await shard.connection.hdel(shard.key(id, "index"), "claim:a");
+      expect(await shard.claim(id, "a")).toEqual(["unknown"]);
+    });
+
     test("a hundred workers that find one job leave one holder", async () => {
       const shard = newShard();
       const { id } = await shard.dispatched();

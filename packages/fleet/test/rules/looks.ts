@@ -270,19 +270,20 @@ export function lookRules(newShard: () => Shard): void {
         const shard = newShard();
         const id = await running(shard);
         expect(await complete(shard, id, "a")).toBe(first);
-        for (const task of ["b", "c", "d"]) await shard.claim(id, task);
+        for (const task of ["b", "c"]) await shard.claim(id, task);
         expect(await complete(shard, id, "c")).toBe("recorded");
         expect(await complete(shard, id, "b")).toBe(second);
+        await shard.claim(id, "d");
         expect((await shard.types(id)).slice(4)).toEqual([
           "task.started",
           "task.completed",
           "tasks.scheduled",
           "task.started",
           "task.started",
-          "task.started",
           "task.completed",
           "task.completed",
           "task.scheduled",
+          "task.started",
         ]);
         expect(await shard.due(id)).toBeGreaterThan(await shard.now());
         expect(await complete(shard, id, "d")).toBe("recorded");
