@@ -97,6 +97,17 @@ export class Bucket {
     }
   }
 
+  /** Gives an object another name: it is under the old one or under the new one, whenever the process is killed. */
+  async rename(name: string, newName: string, condition: Condition): Promise<ObjectFacts> {
+    const source = this.find(name);
+    const content = await this.read(source, 0, source.bytes - 1);
+    const { contentType, meta, md5, multipart } = source;
+    const description = { name: newName, contentType, meta };
+    const facts = await this.put(content, description, condition, multipart ? { multipartMd5: md5 } : {});
+    this.delete(name, {});
+    return facts;
+  }
+
   /** Refuses with 412 unless the condition of a write holds. */
   expect(name: string, { ifMatch, ifNoneMatch }: Condition): void {
     const current = this.#objects.get(name);

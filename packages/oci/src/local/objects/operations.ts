@@ -16,6 +16,11 @@ const CreateUpload = z.object({
   contentType: z.string().optional(),
   metadata: Meta.optional(),
 });
+const RenameObject = z.object({
+  sourceName: z.string(),
+  newName: z.string(),
+  newObjIfNoneMatchETag: z.literal("*").optional(),
+});
 const CommitUpload = z.object({
   partsToCommit: z.array(z.object({ partNum: z.int(), etag: z.string() })).max(maxParts),
   partsToExclude: z.array(z.int()).optional(),
@@ -98,6 +103,17 @@ export function objectOperations(namespace: string, buckets: Buckets): Operation
       answer(call) {
         bucketOf(call).objects.delete(objectName(call), conditionOf(call));
         return { status: 204 };
+      },
+    },
+    {
+      name: "RenameObject",
+      method: "POST",
+      pattern: `${bucket}/actions/renameObject`,
+      async answer(call) {
+        const { sourceName, newName, newObjIfNoneMatchETag } = jsonOf(call, RenameObject);
+        expectName(newName);
+        const facts = await bucketOf(call).objects.rename(sourceName, newName, { ifNoneMatch: newObjIfNoneMatchETag });
+        return { status: 200, headers: { etag: facts.etag, ...modified(facts) } };
       },
     },
     {
