@@ -25,18 +25,19 @@ export class Router {
 }
 
 function match(segments: readonly string[], given: readonly string[]): Record<string, string> | undefined {
-  if (given.length < segments.length) return undefined;
+  const takesRest = segments.at(-1)?.endsWith("...}") ?? false;
+  if (takesRest ? given.length < segments.length : given.length !== segments.length) return undefined;
   const path: Record<string, string> = {};
   for (const [index, segment] of segments.entries()) {
-    const isLast = index === segments.length - 1;
-    const value = isLast ? given.slice(index).join("/") : given[index];
-    if (!segment.startsWith("{")) {
+    const [, name, rest] = /^\{(\w+)(\.\.\.)?\}$/.exec(segment) ?? [];
+    const value = rest === undefined ? given[index] : given.slice(index).join("/");
+    if (name === undefined) {
       if (segment !== value) return undefined;
       continue;
     }
     const decoded = decode(value ?? "");
     if (!decoded) return undefined;
-    path[segment.slice(1, -1)] = decoded;
+    path[name] = decoded;
   }
   return path;
 }

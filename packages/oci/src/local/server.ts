@@ -13,7 +13,7 @@ import { Router } from "./router.ts";
 import { authenticate, type KeyRing } from "./signature.ts";
 import { streamOperations } from "./streams/operations.ts";
 import { Streams } from "./streams/streams.ts";
-import { type Operation, Refusal, type Reply, signedBody } from "./wire.ts";
+import { type Operation, Refusal, type Reply, wholeBody } from "./wire.ts";
 
 /** What the local server needs to know. */
 export interface LocalOciOptions {
@@ -105,15 +105,15 @@ export class LocalOci {
     this.calls.set(operation.name, (this.calls.get(operation.name) ?? 0) + 1);
     const fault = this.faults.next(operation.name);
     await befall(request, fault);
-    const bodyIsSigned = hasSignedBody(operation);
-    authenticate(request, this.#options.keys, bodyIsSigned, this.#options.now());
-    const body = bodyIsSigned ? await signedBody(request) : Buffer.alloc(0);
+    const isSigned = hasSignedBody(operation);
+    authenticate(request, this.#options.keys, isSigned, this.#options.now());
+    const body = operation.body === "bytes" ? Buffer.alloc(0) : await wholeBody(request, isSigned);
     return { reply: await operation.answer({ path, query: url.searchParams, request, body, fault }), fault };
   }
 }
 
-function hasSignedBody({ method, unsignedBody = false }: Operation): boolean {
-  return (method === "POST" || method === "PUT") && !unsignedBody;
+function hasSignedBody({ method, body }: Operation): boolean {
+  return (method === "POST" || method === "PUT") && body === undefined;
 }
 
 /** What goes wrong before anything is done. */
@@ -156,8 +156,8 @@ async function send(
   }
 }
 
-function isJson(body: Reply["body"]): body is object {
-  return body !== undefined && !(Symbol.asyncIterator in body);
+function isJson(body: Reply["body"]): body is string | object {
+  return typeof body === "string" || (body !== undefined && !(Symbol.asyncIterator in body));
 }
 
 async function* cut(body: AsyncIterable<Uint8Array>, afterBytes: number): AsyncGenerator<Uint8Array> {
@@ -171,7 +171,7 @@ async function* cut(body: AsyncIterable<Uint8Array>, afterBytes: number): AsyncG
 
 /** Answers an error as OCI does. What nobody foresaw, and what came too late for an answer, ends the connection. */
 function refuse(request: IncomingMessage, response: ServerResponse, error: unknown): void {
-  if (response.headersSent || response.destroyed || request.destroyed) {
+  if (response.headersSent || response.destroyed) {
     response.destroy();
     return;
   }

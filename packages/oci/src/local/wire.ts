@@ -33,27 +33,30 @@ export interface Call {
   path: Readonly<Record<string, string>>;
   query: URLSearchParams;
   request: IncomingMessage;
-  /** All of the body where it had to be signed; empty for the bytes of objects, which are read from `request`. */
+  /** All of a body that is JSON; empty for the bytes of objects, which are read from `request`. */
   body: Buffer;
   /** What befalls the operation within. */
   fault: Fault | undefined;
 }
 
-/** What an operation answers. A body that is an object goes out as JSON, one that is iterated as bytes. */
+/** What an operation answers. A body that is iterated goes out as bytes, every other one as JSON. */
 export interface Reply {
   status: number;
   headers?: Record<string, string>;
-  body?: object | AsyncIterable<Uint8Array>;
+  body?: string | object | AsyncIterable<Uint8Array>;
 }
 
 /** One operation of a service, under the name that OCI gives it. */
 export interface Operation {
   name: string;
   method: "GET" | "HEAD" | "PUT" | "POST" | "DELETE";
-  /** Segments in braces are named; the last one takes what is left of the path. */
+  /** Segments in braces are named; `{name...}` takes what is left of the path. */
   pattern: string;
-  /** Whether the signature need not cover the body: that of an object may be a stream. */
-  unsignedBody?: boolean;
+  /**
+   * JSON that the signature covers, unless said: `unsigned` is JSON that it does not, for the SDK leaves out the hash of
+   * messages, and `bytes` are those of an object, which the operation reads itself.
+   */
+  body?: "unsigned" | "bytes";
   answer(call: Call): Promise<Reply> | Reply;
 }
 
@@ -73,14 +76,14 @@ export function numberOf(query: URLSearchParams, name: string, fallback: number,
   return value;
 }
 
-/** All of a body that is signed, proven by its hash. */
-export async function signedBody(request: IncomingMessage): Promise<Buffer> {
+/** All of a body that is JSON; of one that is signed, proven by its hash. */
+export async function wholeBody(request: IncomingMessage, isSigned: boolean): Promise<Buffer> {
   if (Number(request.headers["content-length"] ?? 0) > maxJsonBytes) {
     throw new Refusal(413, "RequestEntityTooLarge", "the body is too large");
   }
   const body = await buffer(request);
   const hash = createHash("sha256").update(body).digest("base64");
-  if (hash !== request.headers["x-content-sha256"]) throw notAuthenticated();
+  if (isSigned && hash !== request.headers["x-content-sha256"]) throw notAuthenticated();
   return body;
 }
 

@@ -41,7 +41,7 @@ export function objectOperations(namespace: string, buckets: Buckets): Operation
   const bucket = "/n/{namespace}/b/{bucket}";
 
   return [
-    { name: "GetNamespace", method: "GET", pattern: "/n", answer: () => ({ status: 200, body: [namespace] }) },
+    { name: "GetNamespace", method: "GET", pattern: "/n", answer: () => ({ status: 200, body: namespace }) },
     {
       name: "CreateBucket",
       method: "POST",
@@ -67,8 +67,8 @@ export function objectOperations(namespace: string, buckets: Buckets): Operation
     {
       name: "PutObject",
       method: "PUT",
-      pattern: `${bucket}/o/{object}`,
-      unsignedBody: true,
+      pattern: `${bucket}/o/{object...}`,
+      body: "bytes",
       async answer(call) {
         const { headers } = call.request;
         const description = {
@@ -84,13 +84,13 @@ export function objectOperations(namespace: string, buckets: Buckets): Operation
     {
       name: "GetObject",
       method: "GET",
-      pattern: `${bucket}/o/{object}`,
+      pattern: `${bucket}/o/{object...}`,
       answer: (call) => getObject(bucketOf(call), call),
     },
     {
       name: "HeadObject",
       method: "HEAD",
-      pattern: `${bucket}/o/{object}`,
+      pattern: `${bucket}/o/{object...}`,
       answer(call) {
         const facts = bucketOf(call).objects.find(objectName(call), conditionOf(call));
         return { status: 200, headers: { ...headersOf(facts), "content-length": String(facts.bytes) } };
@@ -99,7 +99,7 @@ export function objectOperations(namespace: string, buckets: Buckets): Operation
     {
       name: "DeleteObject",
       method: "DELETE",
-      pattern: `${bucket}/o/{object}`,
+      pattern: `${bucket}/o/{object...}`,
       answer(call) {
         bucketOf(call).objects.delete(objectName(call), conditionOf(call));
         return { status: 204 };
@@ -145,8 +145,8 @@ export function objectOperations(namespace: string, buckets: Buckets): Operation
     {
       name: "UploadPart",
       method: "PUT",
-      pattern: `${bucket}/u/{object}`,
-      unsignedBody: true,
+      pattern: `${bucket}/u/{object...}`,
+      body: "bytes",
       async answer(call) {
         const number = numberOf(call.query, "uploadPartNum", 0, 1, maxParts);
         const { uploads } = bucketOf(call);
@@ -162,7 +162,7 @@ export function objectOperations(namespace: string, buckets: Buckets): Operation
     {
       name: "ListMultipartUploadParts",
       method: "GET",
-      pattern: `${bucket}/u/{object}`,
+      pattern: `${bucket}/u/{object...}`,
       async answer(call) {
         const { uploads } = bucketOf(call);
         await uploads.find(uploadId(call), objectName(call));
@@ -179,7 +179,7 @@ export function objectOperations(namespace: string, buckets: Buckets): Operation
     {
       name: "CommitMultipartUpload",
       method: "POST",
-      pattern: `${bucket}/u/{object}`,
+      pattern: `${bucket}/u/{object...}`,
       async answer(call) {
         const { partsToCommit } = jsonOf(call, CommitUpload);
         const { uploads } = bucketOf(call);
@@ -190,7 +190,7 @@ export function objectOperations(namespace: string, buckets: Buckets): Operation
     {
       name: "AbortMultipartUpload",
       method: "DELETE",
-      pattern: `${bucket}/u/{object}`,
+      pattern: `${bucket}/u/{object...}`,
       async answer(call) {
         await bucketOf(call).uploads.abort(uploadId(call), objectName(call));
         return { status: 204 };

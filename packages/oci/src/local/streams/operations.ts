@@ -93,6 +93,7 @@ export function streamOperations({ streams, endpoint, now }: StreamContext): Ope
       name: "PutMessages",
       method: "POST",
       pattern: `${one}/messages`,
+      body: "unsigned",
       async answer(call) {
         const stream = streamOf(call);
         const { messages } = jsonOf(call, PutMessages);
