@@ -39,10 +39,11 @@ async function send(rig: Rig, sent: Sent): Promise<{ status: number; body: { cod
   return promise;
 }
 
+const createBody = JSON.stringify({ name: "agent-checkpoints", compartmentId: "local" });
 const create: Sent = {
   method: "POST",
   path: "/n/local/b",
-  body: JSON.stringify({ name: "agent-checkpoints", compartmentId: "local" }),
+  body: createBody,
 };
 
 test("what the signer of the SDK signs is taken", async () => {
@@ -75,7 +76,7 @@ const forged: [string, Sent][] = [
   ["another path than was signed", { sentPath: `${bucket}/o` }],
   ["another query than was signed", { path: `${bucket}/o?limit=1`, sentPath: `${bucket}/o?limit=2` }],
   ["another method than was signed", { ...create, method: "PUT", path: "/n/local/b" }],
-  ["another body than was signed", { ...create, sentBody: create.body?.replace("agent", "other") }],
+  ["another body than was signed", { ...create, sentBody: createBody.replace("agent", "other") }],
   [
     "a body that the signature does not cover",
     { ...create, excludeBody: true, tamper: (headers) => headers.set("content-type", "application/json") },

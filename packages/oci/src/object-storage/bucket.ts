@@ -252,9 +252,9 @@ export class OciBucket {
       "missing",
       {
         operation: "GetObject",
-        send: async (client, place) => {
-          // The SDK makes a header of these two numbers, and its class of them only parses.
-          const ranged = range && { range: range as Parameters<ObjectStorageClient["getObject"]>[0]["range"] & object };
+        async send(client, place) {
+          const { Range } = await import("oci-common");
+          const ranged = range && { range: new Range(range.startByte, range.endByte, range.endByte + 1) };
           return client.getObject({ ...place, objectName: name, ...condition, ...ranged });
         },
       },

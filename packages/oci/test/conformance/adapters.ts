@@ -95,3 +95,12 @@ export const adapters: Adapter[] = [files, local, ...tenancy()];
 export function unique(name: string): string {
   return `${name}-${randomUUID()}`;
 }
+
+/** Names of a place that nobody else has, all of which are removed. */
+export function placeIn(archive: Archive): string {
+  const place = `open/${unique("conformance")}`;
+  onTestFinished(async () => {
+    for await (const { name } of archive.list(`${place}/`)) await archive.delete(name);
+  });
+  return place;
+}

@@ -1,9 +1,9 @@
 import { createHash, randomBytes } from "node:crypto";
 import { until } from "@flotilla/testkit/until";
-import type { Archive, ReceivedMessage, StreamReader } from "@flotilla/workflow";
+import type { ReceivedMessage, StreamReader } from "@flotilla/workflow";
 import { describe, expect, onTestFinished, test } from "vitest";
 import { allOf, bytesOf } from "../rig.ts";
-import { adapters, type StreamUnderTest, unique } from "./adapters.ts";
+import { adapters, placeIn, type StreamUnderTest, unique } from "./adapters.ts";
 
 function message(key: string, value: string) {
   return { key, value: Buffer.from(value) };
@@ -11,15 +11,6 @@ function message(key: string, value: string) {
 
 function words(messages: readonly ReceivedMessage[]): string[] {
   return messages.map(({ key, value }) => `${key}=${Buffer.from(value)}`);
-}
-
-/** Names of a place that nobody else has, all of which are removed. */
-function placeIn(archive: Archive): string {
-  const place = `open/${unique("conformance")}`;
-  onTestFinished(async () => {
-    for await (const { name } of archive.list(`${place}/`)) await archive.delete(name);
-  });
-  return place;
 }
 
 /** A member of a group that is new. */
@@ -87,18 +78,6 @@ describe.each(adapters)("$name: blobs", (adapter) => {
     await expect(blobs.put(aborted(), abort.signal)).rejects.toThrow("enough");
     expect(await blobs.get(createHash("sha256").update("half").digest("hex"))).toBeUndefined();
   });
-
-  test("a blob of several parts comes back whole, and again when it is put again", async () => {
-    const blobs = await adapter.blobs();
-    const content = randomBytes(12 * 1024 * 1024);
-    async function* pieces() {
-      for (let at = 0; at < content.byteLength; at += 700_000) yield content.subarray(at, at + 700_000);
-    }
-    const { sha256, bytes } = await blobs.put(pieces());
-    expect(bytes).toBe(content.byteLength);
-    expect(await blobs.put(content)).toEqual({ sha256, bytes });
-    expect((await bytesOf(await blobs.get(sha256))).equals(content)).toBe(true);
-  });
 });
 
 describe.each(adapters)("$name: archive", (adapter) => {
@@ -156,15 +135,6 @@ describe.each(adapters)("$name: archive", (adapter) => {
     expect(await allOf(archive.list(`${place}/none/`))).toEqual([]);
   });
 
-  test("an object of several parts comes back whole", async () => {
-    const archive = await adapter.archive();
-    const name = `${placeIn(archive)}/large`;
-    const content = randomBytes(11 * 1024 * 1024);
-    expect((await archive.put(name, content, { kind: "absent" })).kind).toBe("stored");
-    expect((await bytesOf((await archive.get(name))?.content)).equals(content)).toBe(true);
-    expect(await archive.put(name, content, { kind: "absent" })).toEqual({ kind: "conflict" });
-  });
-
   test("what is not a name is refused", async () => {
     const archive = await adapter.archive();
     const wrong = ["", "/a", "a/", "a//b", "../a", "a/..", "a/./b", "a b", "a\nb", "ä", "a?b", "x".repeat(1001)];
@@ -216,7 +186,7 @@ describe.each(adapters)("$name: streams", (adapter) => {
   test("of two members of a group, one gets a message; a silent one loses what it did not commit", async () => {
     const stream = await adapter.stream();
     const group = unique("group");
-    const [silent, other] = [member(stream, group, "silent", 1500), member(stream, group, "other", 60_000)];
+    const [silent, other] = [member(stream, group, "silent", 1000), member(stream, group, "other", 60_000)];
     await stream.writer.append([message("a", "1")]);
     await receive(silent, 1);
     await silent.close();
@@ -239,12 +209,12 @@ describe.each(adapters)("$name: streams", (adapter) => {
 
   test("many messages, and large ones, are split as the stream wants it and all arrive", async () => {
     const stream = await adapter.stream();
-    const large = randomBytes(400_000);
-    const messages = Array.from({ length: 6 }, (_, number) => ({ key: `k${number}`, value: large }));
+    const large = randomBytes(600_000);
+    const messages = Array.from({ length: 3 }, (_, number) => ({ key: `k${number}`, value: large }));
     await stream.writer.append([...messages, message("last", "1")]);
-    const received = await receive(member(stream, unique("group")), 7);
-    expect(received.filter(({ value }) => Buffer.from(value).equals(large))).toHaveLength(6);
-    expect(received.map(({ key }) => key).toSorted()).toEqual(["k0", "k1", "k2", "k3", "k4", "k5", "last"]);
+    const received = await receive(member(stream, unique("group")), 4);
+    expect(received.filter(({ value }) => Buffer.from(value).equals(large))).toHaveLength(3);
+    expect(received.map(({ key }) => key).toSorted()).toEqual(["k0", "k1", "k2", "last"]);
   });
 
   test("a message that is too large is refused, and nothing of its batch is appended", async () => {

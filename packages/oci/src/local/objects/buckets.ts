@@ -17,17 +17,19 @@ export interface HeldBucket {
 /** The buckets of the one namespace: a folder each. */
 export class Buckets {
   readonly #folder: string;
+  readonly #minPartBytes: number;
   readonly #held = new Map<string, HeldBucket>();
   /** Those that are being made too. */
   readonly #names = new Set<string>();
 
-  private constructor(folder: string) {
+  private constructor(folder: string, minPartBytes: number) {
     this.#folder = folder;
+    this.#minPartBytes = minPartBytes;
   }
 
-  static async open(folder: string): Promise<Buckets> {
+  static async open(folder: string, minPartBytes: number): Promise<Buckets> {
     await mkdir(folder, { recursive: true });
-    const buckets = new Buckets(folder);
+    const buckets = new Buckets(folder, minPartBytes);
     for (const name of await readdir(folder)) {
       const text = await readFile(join(folder, name, "bucket.json"), "utf8").catch(() => undefined);
       if (text !== undefined) await buckets.#hold(BucketFacts.parse(JSON.parse(text)));
@@ -68,7 +70,7 @@ export class Buckets {
   async #hold(facts: HeldBucket["facts"]): Promise<HeldBucket> {
     const folder = join(this.#folder, facts.name);
     const objects = await Bucket.open(folder);
-    const bucket = { facts, objects, uploads: new Uploads(folder, objects) };
+    const bucket = { facts, objects, uploads: new Uploads(folder, objects, this.#minPartBytes) };
     this.#held.set(facts.name, bucket);
     this.#names.add(facts.name);
     return bucket;

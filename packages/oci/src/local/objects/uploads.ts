@@ -6,9 +6,6 @@ import { Refusal } from "../wire.ts";
 import type { Bucket, Condition } from "./bucket.ts";
 import { type ObjectFacts, readFacts, readObject, writeObject } from "./object-file.ts";
 
-/** Every part but the last has at least this. */
-const minPartBytes = 10 * 1024 * 1024;
-
 const UploadFacts = z.object({
   id: z.string(),
   name: z.string(),
@@ -29,10 +26,13 @@ export interface Part {
 export class Uploads {
   readonly #folder: string;
   readonly #bucket: Bucket;
+  readonly #minPartBytes: number;
 
-  constructor(folder: string, bucket: Bucket) {
+  /** Every part but the last has at least `minPartBytes`. */
+  constructor(folder: string, bucket: Bucket, minPartBytes: number) {
     this.#folder = join(folder, "uploads");
     this.#bucket = bucket;
+    this.#minPartBytes = minPartBytes;
   }
 
   async create(upload: Pick<UploadFacts, "name" | "contentType" | "meta">): Promise<UploadFacts> {
@@ -77,8 +77,8 @@ export class Uploads {
         return part;
       });
     if (parts.length === 0) throw badPart("there is no part to commit");
-    if (parts.slice(0, -1).some(({ facts }) => facts.bytes < minPartBytes)) {
-      throw badPart(`only the last part may be under ${minPartBytes} bytes`);
+    if (parts.slice(0, -1).some(({ facts }) => facts.bytes < this.#minPartBytes)) {
+      throw badPart(`only the last part may be under ${this.#minPartBytes} bytes`);
     }
     const facts = await this.#bucket.put(this.#bytesOf(id, parts), upload, condition, { multipartMd5: md5Of(parts) });
     await this.#remove(id);
