@@ -200,7 +200,6 @@ export const ociEnvironment = z.object({
   OCI_NAMESPACE: z.string().exactOptional().describe("namespace of Object Storage; asked for at start unless set"),
   OCI_COMPARTMENT_ID: z.string().exactOptional().describe("OCID of the compartment in which a missing bucket is made"),
   OCI_CHECKPOINT_BUCKET: z.string().default("agent-checkpoints").describe("bucket of blobs, checkpoints and archives"),
-  OCI_STREAM_ID: z.string().exactOptional().describe("OCID of the stream that events are exported to"),
   OCI_OBJECT_STORAGE_ENDPOINT: httpUrl
     .exactOptional()
     .describe("address of Object Storage instead of that of the region"),

@@ -27,8 +27,6 @@ export interface OciSettings {
   compartmentId?: string;
   /** Bucket of checkpoints, archives and blobs. */
   bucket: string;
-  /** OCID of the stream that events are exported to. */
-  streamId?: string;
   /** Instead of the address that follows from the region. */
   endpoints: { objectStorage?: string; streaming?: string };
 }
@@ -43,7 +41,6 @@ export function ociSettings(config: Readonly<z.output<typeof ociEnvironment>>): 
     ...(config.OCI_NAMESPACE !== undefined && { namespace: config.OCI_NAMESPACE }),
     ...(config.OCI_COMPARTMENT_ID !== undefined && { compartmentId: config.OCI_COMPARTMENT_ID }),
     bucket: config.OCI_CHECKPOINT_BUCKET,
-    ...(config.OCI_STREAM_ID !== undefined && { streamId: config.OCI_STREAM_ID }),
     endpoints: {
       ...(config.OCI_OBJECT_STORAGE_ENDPOINT !== undefined && { objectStorage: config.OCI_OBJECT_STORAGE_ENDPOINT }),
       ...(config.OCI_STREAMING_ENDPOINT !== undefined && { streaming: config.OCI_STREAMING_ENDPOINT }),

@@ -1,5 +1,6 @@
 import { createHash } from "node:crypto";
 import type { ObjectStorageClient } from "oci-objectstorage";
+import type { Patience } from "../call.ts";
 import type { ClientCall, OciClients } from "../clients.ts";
 import { OciFailure } from "../failure.ts";
 
@@ -45,10 +46,10 @@ export class OciBucket {
   }
 
   /** Makes the bucket if it is not there; that needs a compartment. */
-  async ensure(signal?: AbortSignal): Promise<void> {
+  async ensure(patience: Partial<Patience> = {}, signal?: AbortSignal): Promise<void> {
     const isThere = await this.#unless(
       "missing",
-      { operation: "GetBucket", send: (client, place) => client.getBucket(place) },
+      { operation: "GetBucket", patience, send: (client, place) => client.getBucket(place) },
       signal,
     );
     if (isThere) return;
@@ -57,7 +58,7 @@ export class OciBucket {
     const createBucketDetails = { name, compartmentId };
     // Another process may have made it meanwhile.
     const send: BucketCall<unknown>["send"] = (client, place) => client.createBucket({ ...place, createBucketDetails });
-    await this.#unless("conflict", { operation: "CreateBucket", send }, signal);
+    await this.#unless("conflict", { operation: "CreateBucket", patience, send }, signal);
   }
 
   /**
@@ -290,15 +291,18 @@ export class OciBucket {
   }
 
   async #call<T>({ send, ...call }: BucketCall<T>, signal?: AbortSignal): Promise<T> {
-    const place = { namespaceName: await this.#namespaceName(), bucketName: this.#clients.settings.bucket };
+    const place = {
+      namespaceName: await this.#namespaceName(call.patience),
+      bucketName: this.#clients.settings.bucket,
+    };
     return this.#clients.objectStorage({ ...call, send: (client, attempt) => send(client, place, attempt) }, signal);
   }
 
-  #namespaceName(): Promise<string> {
+  #namespaceName(patience: Partial<Patience> = {}): Promise<string> {
     const { namespace } = this.#clients.settings;
     if (namespace !== undefined) return Promise.resolve(namespace);
     this.#namespace ??= this.#clients
-      .objectStorage({ operation: "GetNamespace", send: (client) => client.getNamespace({}) })
+      .objectStorage({ operation: "GetNamespace", patience, send: (client) => client.getNamespace({}) })
       .then(
         ({ value }) => namespaceIn(value),
         (error: unknown) => {

@@ -69,7 +69,8 @@ function streamOf(clients: OciClients, streamId: string): StreamUnderTest {
 function tenancy(): Adapter[] {
   const settings = ociSettings(parseConfig(ociEnvironment, process.env));
   if (!settings || settings.credentials.kind === "local") return [];
-  const { streamId } = settings;
+  // No process reads this one yet: it is of the suite alone.
+  const streamId = process.env.OCI_STREAM_ID;
   const clients = () => {
     const clients = new OciClients(settings);
     onTestFinished(() => clients.close());
