@@ -4,6 +4,7 @@ import type { ObjectStorageClient } from "oci-objectstorage";
 import type { StreamAdminClient, StreamClient } from "oci-streaming";
 import { callOci, type OciCall } from "./call.ts";
 import { providerOf } from "./credentials.ts";
+import { toldToCallers } from "./failure.ts";
 import { Signer } from "./signer.ts";
 import { Transport } from "./transport.ts";
 
@@ -22,7 +23,8 @@ interface Connection {
 }
 
 /**
- * The clients of the SDK for one set of credentials. Each package is imported when its client is first used: together
+ * The clients of the SDK for one set of credentials. A call rejects with an `OciFailure`, with a `StoreUnavailableError`
+ * where the service was not to be had, or with the reason of its signal. Each package is imported when its client is first used: together
  * they cost 0.3 s and 30 MB, and who uses none should not pay.
  */
 export class OciClients {
@@ -64,7 +66,11 @@ export class OciClients {
 
   async #call<C, T>(client: C, { send, ...call }: ClientCall<C, T>, signal?: AbortSignal): Promise<T> {
     const { transport } = await this.#connected();
-    return callOci({ ...call, transport, send: (attempt) => send(client, attempt) }, signal);
+    try {
+      return await callOci({ ...call, transport, send: (attempt) => send(client, attempt) }, signal);
+    } catch (error) {
+      throw toldToCallers(error);
+    }
   }
 
   async #openObjectStorage(): Promise<ObjectStorageClient> {

@@ -1,3 +1,5 @@
+import { StoreUnavailableError } from "@flotilla/workflow";
+
 /**
  * Why a call to OCI failed, by what it means for the caller. `unavailable`: no answer, or one that says that the service
  * is at fault; `throttled`: it wants fewer calls; both are tried again while there is time. `missing` and `conflict` are
@@ -5,7 +7,7 @@
  */
 export type OciFailureKind = "unavailable" | "throttled" | "missing" | "conflict" | "refused" | "unauthenticated";
 
-/** A call to OCI that failed for good: the one error that leaves this package. */
+/** A call to OCI that failed for good. The cause of a `StoreUnavailableError` where the service was not to be had. */
 export class OciFailure extends Error {
   readonly kind: OciFailureKind;
   /** Name of the operation, as OCI gives it. */
@@ -27,6 +29,12 @@ export class OciFailure extends Error {
     this.operation = operation;
     Object.assign(this, facts);
   }
+}
+
+/** The error as callers of a port are told it: they repeat what a store that is away did not do, and nothing else. */
+export function toldToCallers(error: unknown): unknown {
+  const isAway = error instanceof OciFailure && (error.kind === "unavailable" || error.kind === "throttled");
+  return isAway ? new StoreUnavailableError({ cause: error }) : error;
 }
 
 /** What is known of a failure. */

@@ -1,7 +1,6 @@
 import { ConfigError, type Logger, type OciSettings, type Service } from "@flotilla/runtime";
-import type { Archive, BlobStore } from "@flotilla/workflow";
+import { type Archive, type BlobStore, StoreUnavailableError } from "@flotilla/workflow";
 import { OciClients } from "./clients.ts";
-import { OciFailure } from "./failure.ts";
 import { createOciArchive } from "./object-storage/archive.ts";
 import { createOciBlobs } from "./object-storage/blobs.ts";
 import { OciBucket } from "./object-storage/bucket.ts";
@@ -30,8 +29,7 @@ export class OciStorage implements Service {
     try {
       await this.#bucket.ensure(startPatience);
     } catch (error) {
-      if (!(error instanceof OciFailure)) throw refused(error);
-      if (error.kind !== "unavailable" && error.kind !== "throttled") throw refused(error);
+      if (!(error instanceof StoreUnavailableError)) throw refused(error);
       this.#logger.warn({ err: error }, "object storage is away");
     }
   }

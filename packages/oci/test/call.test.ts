@@ -2,6 +2,7 @@ import { createServer } from "node:http";
 import { once } from "node:events";
 import type { AddressInfo } from "node:net";
 import { OciClients, OciFailure } from "@flotilla/oci";
+import { StoreUnavailableError } from "@flotilla/workflow";
 import { expect, onTestFinished, test, vi } from "vitest";
 import { Rig } from "./rig.ts";
 
@@ -17,6 +18,7 @@ async function failure(work: Promise<unknown>): Promise<OciFailure> {
     () => undefined,
     (error: unknown) => error,
   );
+  if (thrown instanceof StoreUnavailableError && thrown.cause instanceof OciFailure) return thrown.cause;
   if (!(thrown instanceof OciFailure)) throw new Error("it did not fail as it should", { cause: thrown });
   return thrown;
 }
@@ -59,6 +61,13 @@ test("attempts are counted, and the last failure is told", async () => {
   rig.local.faults.inject({ kind: "refuse", status: 503, code: "ServiceUnavailable" }, { times: Infinity });
   expect(await failure(getNamespace(rig.clients()))).toMatchObject({ kind: "unavailable", status: 503 });
   expect(rig.local.calls.get("GetNamespace")).toBe(3);
+});
+
+test("a service that is away is told as a store that is, which callers wait for", async () => {
+  const rig = await Rig.start();
+  const clients = rig.clients();
+  await rig.local.stop();
+  await expect(getNamespace(clients, { attempts: 1 })).rejects.toBeInstanceOf(StoreUnavailableError);
 });
 
 test("Retry-After is waited for, and nothing is tried when it is more than there is time for", async () => {

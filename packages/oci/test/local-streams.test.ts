@@ -185,7 +185,8 @@ test("partitions are shared by who lives: each has its own, and a heartbeat keep
   let one = await joinGroup(started, "one", { timeoutInMs: 10_000, commitOnGet: false });
   expect(await held()).toEqual(["one", "one", "one", "one"]);
   const two = await joinGroup(started, "two", { timeoutInMs: 10_000, commitOnGet: false });
-  expect((await held()).toSorted()).toEqual(["one", "one", "two", "two"]);
+  expect((await held()).filter((name) => name === "two")).toHaveLength(2);
+  expect((await held()).filter((name) => name === "one")).toHaveLength(2);
   for (let beat = 0; beat < 3; beat++) {
     now += 9000;
     one = (await client.consumerHeartbeat({ streamId, cursor: one })).cursor.value;

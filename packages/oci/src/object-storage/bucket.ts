@@ -2,7 +2,7 @@ import { createHash } from "node:crypto";
 import type { ObjectStorageClient } from "oci-objectstorage";
 import type { Patience } from "../call.ts";
 import type { ClientCall, OciClients } from "../clients.ts";
-import { OciFailure } from "../failure.ts";
+import { OciFailure, toldToCallers } from "../failure.ts";
 
 /** Of the bytes of one request: every part but the last must have 10 MiB, and no more is held in memory. */
 export const partBytes = 10 * 1024 * 1024;
@@ -237,8 +237,9 @@ export class OciBucket {
         throw new Error(`the answer ended after ${given} of ${bytes} bytes`);
       } catch (error) {
         signal?.throwIfAborted();
-        if (resumes === maxResumes || given >= bytes)
-          throw new OciFailure("unavailable", "GetObject", { cause: error });
+        if (resumes === maxResumes || given >= bytes) {
+          throw toldToCallers(new OciFailure("unavailable", "GetObject", { cause: error }));
+        }
       }
       // The same object or none: bytes of two do not make one.
       const rest = await this.#read(name, { ifMatch: etag, range: { startByte: given, endByte: bytes - 1 } }, signal);

@@ -1,7 +1,7 @@
 import { setTimeout as delay } from "node:timers/promises";
 import { maxMessageBytes, type StreamMessage, type StreamWriter } from "@flotilla/workflow";
 import type { OciClients } from "../clients.ts";
-import { OciFailure } from "../failure.ts";
+import { OciFailure, toldToCallers } from "../failure.ts";
 
 /** Of the keys and values of one request; OCI takes a little more. */
 const maxBatchBytes = maxMessageBytes;
@@ -64,7 +64,7 @@ async function appendBatch(
     if (left.length === 0) return;
     if (round === maxRounds) {
       const message = `${left.length} of ${batch.length} messages were refused ${maxRounds} times`;
-      throw new OciFailure("throttled", "PutMessages", { message });
+      throw toldToCallers(new OciFailure("throttled", "PutMessages", { message }));
     }
     await delay(
       Math.random() * Math.min(longestPauseMs, firstPauseMs * 2 ** round),

@@ -214,7 +214,7 @@ describe.each(adapters)("$name: streams", (adapter) => {
     await stream.writer.append([...messages, message("last", "1")]);
     const received = await receive(member(stream, unique("group")), 4);
     expect(received.filter(({ value }) => Buffer.from(value).equals(large))).toHaveLength(3);
-    expect(received.map(({ key }) => key).toSorted()).toEqual(["k0", "k1", "k2", "last"]);
+    expect(new Set(received.map(({ key }) => key))).toEqual(new Set(["k0", "k1", "k2", "last"]));
   });
 
   test("a message that is too large is refused, and nothing of its batch is appended", async () => {
