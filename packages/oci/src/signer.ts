@@ -12,7 +12,7 @@ export interface SignedParts {
 
 /**
  * Signs requests as OCI wants it: RSA-SHA256 over the date, the target, the host and, where there is one to be signed,
- * the body. The signer of the SDK does the same and parses the key anew for each request, which costs 5 ms.
+ * the body. The signer of the SDK does the same and parses the key anew for each request, which costs five times the CPU.
  */
 export class Signer {
   readonly #provider: AuthenticationDetailsProvider;

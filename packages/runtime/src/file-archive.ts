@@ -14,10 +14,10 @@ import { hasCode, withFileLock } from "./file-lock.ts";
 /** No name ends with this, so an object and a folder of the same name do not meet. */
 const suffix = "@";
 
-/** An archive as files below `<directory>/archive`, shared by all processes that see the directory. */
+/** An archive as files below `<directory>/objects`, shared by all processes that see the directory. */
 export function createFileArchive(directory: string): Archive {
-  const root = join(directory, "archive");
-  const objects = join(root, "objects");
+  const root = join(directory, "objects");
+  const objects = join(root, "named");
   const incoming = join(root, "incoming");
   const fileOf = (name: string) => {
     expectArchiveName(name);
