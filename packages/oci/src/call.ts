@@ -12,7 +12,7 @@ export interface Patience {
 }
 
 /** Five attempts within half a minute: a short trouble is over by then, and whoever calls knows best what to do after it. */
-export const usualPatience: Patience = { attemptMs: 10_000, attempts: 5, budgetMs: 30_000 };
+const usualPatience: Patience = { attemptMs: 10_000, attempts: 5, budgetMs: 30_000 };
 
 const firstPauseMs = 200;
 const longestPauseMs = 5000;
