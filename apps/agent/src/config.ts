@@ -3,6 +3,7 @@ import {
   configOrExit,
   modelEnvironment,
   probeEnvironment,
+  ociEnvironment,
   processEnvironment,
   redisEnvironment,
   storageEnvironment,
@@ -13,7 +14,8 @@ const schema = processEnvironment
   .extend(agentEnvironment.shape)
   .extend(probeEnvironment.shape)
   .extend(modelEnvironment.shape)
-  .extend(storageEnvironment.shape);
+  .extend(storageEnvironment.shape)
+  .extend(ociEnvironment.shape);
 
 /** The configuration of an agent worker; exits 78 where it is refused. */
 export const config = configOrExit(schema, process.env);

@@ -19,7 +19,7 @@ const redis = redisSettings(config);
 const redisCheck = new RedisCheck(redis, logger);
 const agent = await findAgent(config);
 const workerId = `${hostname()}.${process.pid}`;
-const { blobs, executor } = createExecution(config, agent, logger);
+const { blobs, storage, executor } = createExecution(config, agent, logger);
 const worker = new AgentWorker({
   redis,
   agentType: agent.type,
@@ -45,7 +45,7 @@ const health = new HealthService({
 
 await runProcess({
   role: "agent",
-  services: [redisCheck, health, worker, registration],
+  services: [redisCheck, ...(storage ? [storage] : []), health, worker, registration],
   logger,
   details: () => ({ agentType: agent.type, metricsUrl: health.metricsUrl }),
 });

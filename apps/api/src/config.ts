@@ -1,6 +1,7 @@
 import {
   apiEnvironment,
   configOrExit,
+  ociEnvironment,
   processEnvironment,
   redisEnvironment,
   storageEnvironment,
@@ -9,6 +10,7 @@ import {
 const schema = processEnvironment
   .extend(redisEnvironment.shape)
   .extend(storageEnvironment.shape)
+  .extend(ociEnvironment.shape)
   .extend(apiEnvironment.shape);
 
 /** The configuration of an API; exits 78 where it is refused. */

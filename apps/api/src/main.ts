@@ -8,12 +8,14 @@ import {
   RedisKeyStore,
   RedisStore,
 } from "@flotilla/fleet";
+import { OciStorage } from "@flotilla/oci";
 import {
   createFileBlobs,
   createFileObjects,
   createLogger,
   createMetrics,
   HealthService,
+  ociSettings,
   redisSettings,
   runProcess,
   type Service,
@@ -24,7 +26,9 @@ import { HttpService } from "./http-service.ts";
 
 const logger = createLogger({ role: "api", level: config.LOG_LEVEL });
 const metrics = createMetrics();
-const blobs = createFileBlobs(config.FLOTILLA_DATA_DIR);
+const oci = ociSettings(config);
+const storage = oci && new OciStorage(oci, logger);
+const blobs = storage?.blobs ?? createFileBlobs(config.FLOTILLA_DATA_DIR);
 const redis = redisSettings(config);
 const redisCheck = new RedisCheck(redis, logger);
 
@@ -60,7 +64,7 @@ const health = new HealthService({ host: config.HOST, port: config.METRICS_PORT,
 
 await runProcess({
   role: "api",
-  services: [redisCheck, health, store, keyService, http],
+  services: [redisCheck, ...(storage ? [storage] : []), health, store, keyService, http],
   logger,
   details: () => ({ url: http.url, metricsUrl: health.metricsUrl }),
 });

@@ -27,7 +27,7 @@ export function startFlotilla(
   environment: Environment = {},
   nodeArgs: string[] = [],
 ): ChildProcess {
-  const inherited = Object.entries(process.env).filter(([name]) => !/^(FLOTILLA|REDIS|OPENAI)_/.test(name));
+  const inherited = Object.entries(process.env).filter(([name]) => !/^(FLOTILLA|REDIS|OPENAI|OCI)_/.test(name));
   return spawn(process.execPath, [...nodeArgs, launcher, ...args], {
     cwd,
     env: { ...Object.fromEntries(inherited), FLOTILLA_FETCH: "0", ...environment },

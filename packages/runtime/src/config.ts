@@ -83,6 +83,44 @@ const conflictRules: readonly Conflict[] = [
     holds: (given) => (given.REDIS_TLS_CERT === undefined) !== (given.REDIS_TLS_KEY === undefined),
   },
   {
+    variable: "OCI_AUTH",
+    problem: "is local in production",
+    advice: "name credentials of a tenancy: the local server is for trying out",
+    holds: (given) => given.NODE_ENV === "production" && given.OCI_AUTH === "local",
+  },
+  {
+    variable: "OCI_CONFIG_FILE",
+    problem: "and the endpoints are not set, and OCI_AUTH is local",
+    advice: "set OCI_CONFIG_FILE, OCI_OBJECT_STORAGE_ENDPOINT and OCI_STREAMING_ENDPOINT, or run `flotilla up`",
+    holds: (given) =>
+      given.OCI_AUTH === "local" &&
+      (given.OCI_CONFIG_FILE === undefined ||
+        given.OCI_OBJECT_STORAGE_ENDPOINT === undefined ||
+        given.OCI_STREAMING_ENDPOINT === undefined),
+  },
+  {
+    variable: "OCI_KEY_FILE",
+    problem: "and its kin are not all set, and OCI_AUTH is api_key",
+    advice: "set OCI_TENANCY_ID, OCI_USER_ID, OCI_KEY_FINGERPRINT and OCI_KEY_FILE",
+    holds: (given) =>
+      given.OCI_AUTH === "api_key" &&
+      (given.OCI_TENANCY_ID === undefined ||
+        given.OCI_USER_ID === undefined ||
+        given.OCI_KEY_FINGERPRINT === undefined ||
+        given.OCI_KEY_FILE === undefined),
+  },
+  {
+    variable: "OCI_RESOURCE_PRINCIPAL_VERSION",
+    problem: "and its kin are not all set, and OCI_AUTH is resource_principal",
+    advice: "the runtime of the function or container sets them: outside of one, use another OCI_AUTH",
+    holds: (given) =>
+      given.OCI_AUTH === "resource_principal" &&
+      (given.OCI_RESOURCE_PRINCIPAL_VERSION === undefined ||
+        given.OCI_RESOURCE_PRINCIPAL_RPST === undefined ||
+        given.OCI_RESOURCE_PRINCIPAL_PRIVATE_PEM === undefined ||
+        given.OCI_RESOURCE_PRINCIPAL_REGION === undefined),
+  },
+  {
     variable: "FLOTILLA_PROBE",
     problem: "is refused in production",
     advice: "unset it: the probe agent kills its own process and writes files on request",

@@ -171,6 +171,41 @@ export const storageEnvironment = z.object({
     ),
 });
 
+/** How to reach Oracle Cloud. `ociSettings` makes one description of it. */
+export const ociEnvironment = z.object({
+  OCI_AUTH: z
+    .enum(["config_file", "api_key", "instance_principal", "resource_principal", "oke_workload_identity", "local"], {
+      error:
+        "must be one of config_file, api_key, instance_principal, resource_principal, oke_workload_identity, local",
+    })
+    .exactOptional()
+    .describe("whose credentials are used for Oracle Cloud; nothing is kept there unless set"),
+  OCI_CONFIG_FILE: path
+    .exactOptional()
+    .describe("file of the kind that the OCI CLI has, for `config_file` and `local`; `~/.oci/config` unless set"),
+  OCI_CONFIG_PROFILE: z.string().default("DEFAULT").describe("section of that file"),
+  OCI_TENANCY_ID: z.string().exactOptional().describe("OCID of the tenancy, for `api_key`"),
+  OCI_USER_ID: z.string().exactOptional().describe("OCID of the user, for `api_key`"),
+  OCI_KEY_FINGERPRINT: z.string().exactOptional().describe("fingerprint of the key, for `api_key`"),
+  OCI_KEY_FILE: pemFile.exactOptional().describe("PEM file of the private key, for `api_key`"),
+  OCI_KEY_PASSPHRASE: z.string().exactOptional().describe("passphrase of that key, if it has one"),
+  OCI_RESOURCE_PRINCIPAL_VERSION: z
+    .enum(["2.2"], "must be one of 2.2")
+    .exactOptional()
+    .describe("version of the resource principal, which its runtime sets, as the three below"),
+  OCI_RESOURCE_PRINCIPAL_RPST: z.string().exactOptional().describe("token of the resource principal, or its file"),
+  OCI_RESOURCE_PRINCIPAL_PRIVATE_PEM: z.string().exactOptional().describe("key of the resource principal, or its file"),
+  OCI_RESOURCE_PRINCIPAL_REGION: z.string().exactOptional().describe("region of the resource principal"),
+  OCI_REGION: z.string().exactOptional().describe("region, as `us-ashburn-1`; that of the credentials unless set"),
+  OCI_NAMESPACE: z.string().exactOptional().describe("namespace of Object Storage; asked for at start unless set"),
+  OCI_COMPARTMENT_ID: z.string().exactOptional().describe("OCID of the compartment in which a missing bucket is made"),
+  OCI_CHECKPOINT_BUCKET: z.string().default("agent-checkpoints").describe("bucket of blobs, checkpoints and archives"),
+  OCI_OBJECT_STORAGE_ENDPOINT: httpUrl
+    .exactOptional()
+    .describe("address of Object Storage instead of that of the region"),
+  OCI_STREAMING_ENDPOINT: httpUrl.exactOptional().describe("address of Streaming instead of that of the region"),
+});
+
 /** How the local fleet finds its Redis. */
 export const localEnvironment = z.object({
   FLOTILLA_FETCH: flag.default(true).describe("whether a missing `redis-server` may be fetched from the distribution"),

@@ -1,8 +1,9 @@
-import { createHash, randomUUID } from "node:crypto";
+import { randomUUID } from "node:crypto";
 import { createReadStream } from "node:fs";
-import { access, mkdir, open, rename, rm } from "node:fs/promises";
+import { access, mkdir, rename, rm } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { type BlobStore, StoreUnavailableError } from "@flotilla/workflow";
+import { syncFolder, writeSynced } from "./durable-file.ts";
 
 const sha256Pattern = /^[0-9a-f]{64}$/;
 
@@ -25,7 +26,7 @@ export function createFileBlobs(directory: string): BlobStore {
       const unfinished = join(incoming, randomUUID());
       try {
         await mkdir(incoming, { recursive: true });
-        const written = await write(unfinished, content, signal);
+        const written = await writeSynced(unfinished, content, signal);
         await publish(unfinished, fileOf(written.sha256));
         return written;
       } catch (error) {
@@ -49,25 +50,6 @@ function isFull(error: unknown): boolean {
   return error instanceof Error && "code" in error && typeof error.code === "string" && noRoom.has(error.code);
 }
 
-/** Writes what comes in, one chunk in memory at a time, and syncs it. */
-async function write(
-  file: string,
-  content: Uint8Array | AsyncIterable<Uint8Array>,
-  signal?: AbortSignal,
-): Promise<{ sha256: string; bytes: number }> {
-  const hash = createHash("sha256");
-  let bytes = 0;
-  await using handle = await open(file, "wx");
-  for await (const chunk of content instanceof Uint8Array ? [content] : content) {
-    signal?.throwIfAborted();
-    hash.update(chunk);
-    bytes += chunk.byteLength;
-    await handle.writeFile(chunk);
-  }
-  await handle.sync();
-  return { sha256: hash.digest("hex"), bytes };
-}
-
 /** Gives the finished file its name. The folder is synced too: without it a power cut may forget the name. */
 async function publish(unfinished: string, file: string): Promise<void> {
   if (await exists(file)) return;
@@ -76,11 +58,6 @@ async function publish(unfinished: string, file: string): Promise<void> {
   await rename(unfinished, file);
   await syncFolder(folder);
   if (created !== undefined) await syncFolder(dirname(folder));
-}
-
-async function syncFolder(folder: string): Promise<void> {
-  await using handle = await open(folder, "r");
-  await handle.sync();
 }
 
 /** Opens the file only when reading begins: an answer that nobody reads holds no descriptor. */

@@ -14,6 +14,7 @@ export * from "./probe-input.ts";
 export * from "./project.ts";
 export * from "./request.ts";
 export * from "./state.ts";
+export * from "./storage.ts";
 export * from "./store.ts";
 export * from "./template.ts";
 export * from "./validate.ts";

@@ -20,7 +20,7 @@ export interface CrewOptions {
 }
 
 /** From the start of the stop: when what has not ended is killed. Redis then takes a second at most, which makes 15. */
-const killAfterMs = { agent: 10_500, supervisor: 12_000, api: 13_000, redis: 13_500 } as const;
+const killAfterMs = { agent: 10_500, supervisor: 12_000, api: 13_000, oci: 13_250, redis: 13_500 } as const;
 
 const apps = new URL("../../../", import.meta.url);
 
@@ -47,12 +47,16 @@ export class Crew {
     }
   }
 
-  /** As `start`, for the `main.ts` of an app. */
-  async startNode(name: ProcessName, environment: Record<string, string | undefined>): Promise<NodeProcess> {
+  /** As `start`, for a program of ours; for the `main.ts` of an app unless another one is named. */
+  async startNode(
+    name: ProcessName,
+    environment: Record<string, string | undefined>,
+    main = new URL(`${name.role}/src/main.ts`, apps),
+  ): Promise<NodeProcess> {
     const logFile = join(this.#options.logs, this.#logName(name));
     // One generation is kept: a fleet that is started every day must not fill the disk.
     await rename(logFile, `${logFile}.old`).catch(() => {});
-    const node = new NodeProcess({ main: new URL(`${name.role}/src/main.ts`, apps), environment, logFile });
+    const node = new NodeProcess({ main, environment, logFile });
     await this.start({ name, launch: () => node.launch() }, logFile, node);
     return node;
   }

@@ -1,5 +1,5 @@
 import { rm } from "node:fs/promises";
-import { delimiter } from "node:path";
+import { delimiter, join } from "node:path";
 import { askRedis } from "@flotilla/fleet";
 import { createLogger, redisSettings, redisSettingsOf } from "@flotilla/runtime";
 import type { CliConfig } from "../config.ts";
@@ -58,10 +58,11 @@ export async function startLocalFleet(options: LocalFleetOptions): Promise<Local
   stack.defer(() => rm(dataDir.fleetFile, { force: true }));
 
   const crew = new Crew({ logs: dataDir.logs, observer: options.observer, terminal });
-  for (const role of ["redis", "api", "supervisor", "agent"] as const) stack.defer(() => crew.stop(role));
+  for (const role of ["redis", "oci", "api", "supervisor", "agent"] as const) stack.defer(() => crew.stop(role));
   const keys = await localKeys(dataDir);
   const redis = await startRedis(options, crew, keys);
-  const environment = childEnvironment(options, redis);
+  const oci = await startOci(options, crew);
+  const environment = { ...childEnvironment(options, redis), ...oci };
   const agents = [...options.agents].flatMap(([agentType, count]) => Array.from({ length: count }, () => agentType));
   const [api] = await Promise.all([
     crew.startNode({ role: "api" }, { ...environment, PORT: String(port) }),
@@ -102,6 +103,22 @@ async function startRedis(options: LocalFleetOptions, crew: Crew, keys: LocalKey
     dataDir.redisLog,
   );
   return { kind: choice.kind, url: redis.url, durable: redis.durable };
+}
+
+/** The local server, where nobody named another one; and what others need to know to use it. */
+async function startOci({ config, dataDir }: LocalFleetOptions, crew: Crew): Promise<Record<string, string>> {
+  if (config.OCI_AUTH !== "local" || config.environment.OCI_CONFIG_FILE) return {};
+  const main = new URL(import.meta.resolve("@flotilla/oci/local-main"));
+  const environment = { ...config.environment, FLOTILLA_DATA_DIR: dataDir.path, PORT: "0" };
+  const { url } = await crew.startNode({ role: "oci" }, environment, main);
+  if (url === undefined) throw new Error("the local server was ready without a url");
+  return {
+    OCI_CONFIG_FILE: join(dataDir.path, "oci", "config"),
+    OCI_NAMESPACE: "local",
+    OCI_COMPARTMENT_ID: "local",
+    OCI_OBJECT_STORAGE_ENDPOINT: url,
+    OCI_STREAMING_ENDPOINT: url,
+  };
 }
 
 function childEnvironment(

@@ -2,7 +2,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 
 /** What a process is for; `agentType` with the role `agent` only. */
 export interface ProcessName {
-  role: "redis" | "api" | "supervisor" | "agent";
+  role: "redis" | "oci" | "api" | "supervisor" | "agent";
   agentType?: string;
 }
 

@@ -1,0 +1,26 @@
+import { join } from "node:path";
+import { createLogger, runProcess, type Service } from "@flotilla/runtime";
+import { config } from "./config.ts";
+import { localCredentials } from "./credentials.ts";
+import { LocalOci } from "./server.ts";
+
+const logger = createLogger({ role: "oci", level: config.LOG_LEVEL });
+// Its key, and what it is given.
+const folder = join(config.FLOTILLA_DATA_DIR, "oci");
+let local: LocalOci | undefined;
+const service: Service = {
+  async start() {
+    const { keys } = await localCredentials(folder);
+    local = await LocalOci.start({ folder: join(folder, "data"), keys, port: config.PORT });
+  },
+  async stop() {
+    await local?.stop();
+  },
+};
+
+await runProcess({
+  role: "oci",
+  services: [service],
+  logger,
+  details: () => (local ? { url: local.endpoint } : {}),
+});
