@@ -1,17 +1,12 @@
 import { RedisCheck, Supervisor } from "@flotilla/fleet";
-import {
-  createFileObjects,
-  createLogger,
-  createMetrics,
-  HealthService,
-  redisSettings,
-  runProcess,
-} from "@flotilla/runtime";
+import { openStorage } from "@flotilla/oci";
+import { createLogger, createMetrics, HealthService, redisSettings, runProcess } from "@flotilla/runtime";
 import { config } from "./config.ts";
 
 const logger = createLogger({ role: "supervisor", level: config.LOG_LEVEL });
 const metrics = createMetrics();
 const redis = redisSettings(config);
+const storage = openStorage(config, logger);
 const redisCheck = new RedisCheck(redis, logger);
 const supervisor = new Supervisor({
   redis,
@@ -19,7 +14,7 @@ const supervisor = new Supervisor({
   maxActiveWorkflows: config.MAX_ACTIVE_WORKFLOWS,
   retentionMs: config.FLOTILLA_RETENTION_MS,
   archive: {
-    objects: createFileObjects(config.FLOTILLA_DATA_DIR),
+    objects: storage.archive,
     checkpointEveryMs: config.CHECKPOINT_INTERVAL_MS,
     retentionMs: config.FLOTILLA_ARCHIVE_RETENTION_MS,
   },
@@ -36,7 +31,7 @@ const health = new HealthService({
 
 await runProcess({
   role: "supervisor",
-  services: [redisCheck, health, supervisor],
+  services: [redisCheck, ...storage.services, health, supervisor],
   logger,
   details: () => ({ metricsUrl: health.metricsUrl }),
 });

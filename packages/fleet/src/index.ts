@@ -1,5 +1,5 @@
 export { AgentWorker, type AgentWorkerOptions } from "./agent-worker.ts";
-export { Archive, type History } from "./archive/archive.ts";
+export { WorkflowArchive, type History } from "./archive/archive.ts";
 export { rebuild, RebuildRefusedError, type RebuildReport } from "./archive/rebuild.ts";
 export { type Claim, Claims } from "./claims.ts";
 export { connect, type Connection, disconnect, isConnected, type Patience } from "./connection.ts";

@@ -12,7 +12,7 @@ import {
   type Json,
   type ListQuery,
   neededOutputs,
-  type ObjectStore,
+  type Archive,
   Priority,
   projectArtifacts,
   projectTask,
@@ -67,7 +67,7 @@ export interface StoreOptions {
   /** How long an idempotency key is remembered, in ms. */
   idempotencyMs: number;
   /** Where workflows are read that Redis has forgotten; nowhere unless set. */
-  objects?: ObjectStore;
+  archive?: Archive;
   logger: Logger;
 }
 
@@ -99,8 +99,8 @@ export class RedisStore implements WorkflowStore, Service {
     this.#durable = openDurable(options.redis, "failFast", options.logger);
     this.#scripts = new Scripts(this.#connection, this.#durable.writer);
     this.#queues = new Queues(this.#connection);
-    this.#past = options.objects && new Past(options.objects);
-    this.#shipper = shipperAt(options.redis.durability, this.#scripts, options.objects);
+    this.#past = options.archive && new Past(options.archive);
+    this.#shipper = shipperAt(options.redis.durability, this.#scripts, options.archive);
     const guard = <T>(answer: Promise<T>) => this.#guard(answer);
     const write = (script: string, id: string, item: (string | number)[]) => this.#write(script, id, item);
     this.#inbox = new RedisInbox({ scripts: this.#scripts, shards: () => this.#shards, guard, write });

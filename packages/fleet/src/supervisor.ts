@@ -1,6 +1,6 @@
 import { setTimeout as delay } from "node:timers/promises";
 import type { CheckResult, Logger, Metrics, RedisSettings, Service } from "@flotilla/runtime";
-import type { AgentCatalog, Look, ObjectStore } from "@flotilla/workflow";
+import type { AgentCatalog, Look, Archive } from "@flotilla/workflow";
 import { Admission } from "./admission.ts";
 import { Relay } from "./archive/relay.ts";
 import { connect, type Connection, disconnect, isConnected } from "./connection.ts";
@@ -36,7 +36,7 @@ export interface SupervisorOptions {
   /** How long a workflow is kept after its end, in ms. */
   retentionMs: number;
   /** Where workflows outlive Redis; without it they end with their retention. */
-  archive?: { objects: ObjectStore; checkpointEveryMs: number; retentionMs: number };
+  archive?: { objects: Archive; checkpointEveryMs: number; retentionMs: number };
   metrics: Metrics;
   logger: Logger;
 }

@@ -8,7 +8,7 @@ import { until } from "@flotilla/testkit";
 import { z } from "zod";
 import { type CommandOptions, ended, spawnFlotilla } from "./flotilla.ts";
 
-const Role = z.enum(["api", "supervisor", "agent", "redis"]);
+const Role = z.enum(["api", "supervisor", "agent", "redis", "oci"]);
 type Role = z.infer<typeof Role>;
 
 const Ready = z.strictObject({

@@ -71,7 +71,8 @@ export async function startLocalFleet(options: LocalFleetOptions): Promise<Local
   ]);
   if (api.url === undefined) throw new Error("the api was ready without a url");
 
-  const file: FleetFile = { pid: process.pid, url: api.url, ...keys, redis, docsRoots: [...options.docsRoots] };
+  const docsRoots = [...options.docsRoots];
+  const file: FleetFile = { pid: process.pid, url: api.url, ...keys, redis, oci, docsRoots };
   await writePrivate(dataDir.fleetFile, file);
   const running = stack.move();
   return { url: api.url, keys, redis, processes: crew.processes(), stop: () => running.disposeAsync() };
@@ -113,6 +114,7 @@ async function startOci({ config, dataDir }: LocalFleetOptions, crew: Crew): Pro
   const { url } = await crew.startNode({ role: "oci" }, environment, main);
   if (url === undefined) throw new Error("the local server was ready without a url");
   return {
+    OCI_AUTH: "local",
     OCI_CONFIG_FILE: join(dataDir.path, "oci", "config"),
     OCI_NAMESPACE: "local",
     OCI_COMPARTMENT_ID: "local",
