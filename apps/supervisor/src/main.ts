@@ -13,9 +13,14 @@ const logger = createLogger({ role: "supervisor", level: config.LOG_LEVEL });
 const metrics = createMetrics();
 const redis = redisSettings(config);
 const redisCheck = new RedisCheck(redis, logger);
+const { FLOTILLA_RECOVERY: recovery } = config;
 const supervisor = new Supervisor({
   redis,
-  defaults: { attempts: config.MAX_RETRIES + 1, concurrency: config.MAX_CONCURRENT_AGENTS },
+  defaults: {
+    attempts: config.MAX_RETRIES + 1,
+    concurrency: config.MAX_CONCURRENT_AGENTS,
+    ...(recovery ? { recovery } : {}),
+  },
   maxActiveWorkflows: config.MAX_ACTIVE_WORKFLOWS,
   retentionMs: config.FLOTILLA_RETENTION_MS,
   archive: {

@@ -10,6 +10,7 @@ import {
   lookEveryMs,
   type Look,
   type Priority,
+  requestOf,
   shardOf,
   type Wave,
   type WorkflowState,
@@ -19,7 +20,7 @@ import { advance, everyLine, type FoldedLog, parseLines } from "./log.ts";
 import { LruMap } from "./lru-map.ts";
 import type { Queues } from "./queues.ts";
 import type { Reply, Scripts } from "./scripts.ts";
-import { specsOf } from "./spec.ts";
+import { specsOf, takeOverSpec } from "./spec.ts";
 import { waveText } from "./wave.ts";
 import { leaseMs } from "./claims.ts";
 
@@ -260,9 +261,12 @@ export class Reconciler {
       }),
     ];
     const { request } = held.state;
-    const specs = events.flatMap((event) =>
-      event.type === "workflow.planned" ? specsOf(addedPhases(event, request), request.input) : [],
-    );
+    const specs = events.flatMap((event) => {
+      if (event.type === "workflow.planned") return specsOf(addedPhases(event, request), request.input);
+      if (event.type !== "task.retrying" || event.data.agent === undefined) return [];
+      const task = requestOf(after, event.taskId);
+      return task ? [takeOverSpec(task, event.data.agent)] : [];
+    });
     const items = events.flatMap((event, index) =>
       event.type === "item.opened" ? [[index + 1, event.data.kind]] : [],
     );
@@ -329,8 +333,10 @@ export class Reconciler {
 
   #measure(events: readonly EventBody[], createdAt: number, at: number): void {
     const { metrics } = this.#deps;
-    for (const { type } of events) {
-      if (type === "task.retrying") metrics.recoveryOperations.inc({ strategy: "retry" });
+    for (const event of events) {
+      const { type } = event;
+      const strategy = strategyMeasured(event);
+      if (strategy) metrics.recoveryOperations.inc({ strategy });
       if (type === "task.crashed") metrics.recoveryOperations.inc({ strategy: "redispatch" });
       if (type === "task.quarantined") metrics.recoveryOperations.inc({ strategy: "quarantine" });
       if (type === "repair.applied") metrics.recoveryOperations.inc({ strategy: "repair" });
@@ -353,6 +359,12 @@ function firstDispatches(event: EventBody): string[] {
     default:
       return [];
   }
+}
+
+/** How the metrics name what is done about a failure. */
+function strategyMeasured(event: EventBody): string | undefined {
+  if (event.type === "task.retrying") return event.data.agent === undefined ? "retry" : "fallback";
+  return event.type === "item.opened" && event.data.kind === "escalation" ? "escalate" : undefined;
 }
 
 /** Whether it is one of those that `MAX_ACTIVE_WORKFLOWS` bounds. */

@@ -1,4 +1,4 @@
-import { type EventBody, requestedPhases, singleTask } from "./event.ts";
+import { type EventBody, type PlanDefaults, requestedPhases, singleTask } from "./event.ts";
 import type { Failure } from "./failure.ts";
 import { type Dispatch, schedulingOf } from "./dispatch.ts";
 import { StateDraft } from "./fold.ts";
@@ -6,8 +6,9 @@ import type { ItemKind } from "./item.ts";
 import { lookAhead, type Wave } from "./look-ahead.ts";
 import { type AgentCatalog, planIssues } from "./plan.ts";
 import { PhaseRequest, type Priority } from "./request.ts";
-import { retryDelayMs } from "./retry.ts";
+import { recoveryEvent } from "./recover.ts";
 import {
+  aborts,
   fatalFailure,
   isOutstanding,
   isParked,
@@ -37,8 +38,8 @@ export interface Look {
   /** The look before this one was cut off: what it dispatched may never have arrived. */
   isRepeated: boolean;
   agents: AgentCatalog;
-  /** Tries of a task and tasks at once, where the request does not say. */
-  defaults: { attempts: number; concurrency: number };
+  /** Tries of a task, tasks at once and what is done about failures, where the request does not say. */
+  defaults: PlanDefaults;
 }
 
 /** A change to a claim, valid only while that claim still has the epoch it was decided on. */
@@ -124,7 +125,7 @@ class Decider {
     if (this.#state.phases.every((phase) => phase.open === 0))
       return this.#emit({ type: "workflow.completed", data: {} });
     if (this.#state.status === "waiting" && !isParked(this.#state)) this.#emit({ type: "workflow.resumed", data: {} });
-    this.#retry();
+    this.#recover();
     this.#repair();
     this.#schedule();
     if (this.#state.status !== "waiting" && isParked(this.#state)) this.#emit({ type: "workflow.waiting", data: {} });
@@ -228,12 +229,12 @@ class Decider {
     }
   }
 
-  /** The first task, in the order of the plan, whose failure ends the workflow; a critical one goes before all. */
+  /** The first task, in the order of the plan, whose failure ends the workflow; one that aborts it goes before all. */
   #fatalTask(): { task: TaskState; error: Failure } | undefined {
     let fatal: { task: TaskState; error: Failure } | undefined;
     for (const task of this.#state.tasks.values()) {
       const error = fatalFailure(task);
-      if (error?.class === "critical") return { task, error };
+      if (error && aborts(task.stage)) return { task, error };
       if (error) fatal ??= { task, error };
     }
     return fatal;
@@ -241,17 +242,14 @@ class Decider {
 
   #fail(task: TaskState, error: Failure): void {
     this.#cancelOpenTasks();
-    const type = error.class === "critical" ? "workflow.aborted" : "workflow.failed";
+    const type = aborts(task.stage) ? "workflow.aborted" : "workflow.failed";
     this.#emit({ type, data: { error: { ...error, taskId: task.id } } });
   }
 
-  #retry(): void {
+  #recover(): void {
     for (const task of this.#state.tasks.values()) {
-      if (task.stage.kind !== "failing") continue;
-      const notBefore = this.#look.now + retryDelayMs(this.#state.id, task);
-      const { error } = task.stage;
-      const attempt = task.attempt + 1;
-      this.#emit({ type: "task.retrying", taskId: task.id, attempt, data: { error, notBefore } });
+      const next = recoveryEvent(this.#state.id, task, this.#look.now);
+      if (next) this.#emit(next);
     }
   }
 
@@ -333,6 +331,9 @@ function givenUp(about: ItemKind, deaths: number, reason: string): Failure {
   switch (about) {
     case "outcome-unknown":
       return { class: "unknown", code: "outcome-unknown", message: `an effect was left in doubt${because}` };
+    // What is said about these carries itself out, for the failure is known.
+    case "escalation":
+      return { class: "unknown", code: "unexpected", message: `a person gave the task up${because}` };
     case "quarantine":
       return { class: "poison", code: "worker-died", message: `${deaths} processes died under this task${because}` };
   }

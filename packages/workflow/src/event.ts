@@ -2,6 +2,7 @@ import { z } from "zod";
 import { Failure } from "./failure.ts";
 import { ItemDecision, OpenedItem, Quarantine } from "./item.ts";
 import type { Json } from "./json.ts";
+import { RecoveryTable } from "./recovery.ts";
 import { PhaseRequest, WorkflowRequest } from "./request.ts";
 
 const JsonValue = z.custom<Json>();
@@ -17,7 +18,11 @@ export const Artifact = z.object({
 export type Artifact = z.infer<typeof Artifact>;
 
 /** Defaults of the fleet at the time of planning; in the log, so that folding it again gives the same state. */
-export const PlanDefaults = z.object({ attempts: z.int(), concurrency: z.int() });
+export const PlanDefaults = z.object({
+  attempts: z.int(),
+  concurrency: z.int(),
+  recovery: z.record(z.string(), RecoveryTable).exactOptional().meta({ description: "by agent type; `*` for all" }),
+});
 export type PlanDefaults = z.infer<typeof PlanDefaults>;
 
 /** Where a fork comes from: lines 2 to `seq` of its log are those of `id`. `at` is when it was made, in Redis time. */
@@ -77,7 +82,14 @@ export const EventBody = z.discriminatedUnion("type", [
   ),
   taskEvent("task.failed", z.object({ error: Failure })),
   taskEvent("task.released", z.object({ reason: z.string() })),
-  taskEvent("task.retrying", z.object({ error: Failure, notBefore: z.int() })),
+  taskEvent(
+    "task.retrying",
+    z.object({
+      error: Failure,
+      notBefore: z.int(),
+      agent: z.string().exactOptional().meta({ description: "the fallback that takes over; left out for another try" }),
+    }),
+  ),
   taskEvent("task.timed_out", z.object({ timeoutMs: z.int() })),
   taskEvent(
     "task.crashed",

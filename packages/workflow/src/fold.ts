@@ -1,7 +1,8 @@
 import { addedPhases, type EventOf, type PlanDefaults, requestedPhases, type WorkflowEvent } from "./event.ts";
-import { type Failure, isolationDeaths, isRetryable } from "./failure.ts";
-import { itemIdOf, itemSeqOf } from "./item.ts";
+import { type Failure, isolationDeaths } from "./failure.ts";
+import { itemIdOf, type ItemKind, itemSeqOf } from "./item.ts";
 import { needsOf } from "./plan.ts";
+import { recoveryOf } from "./recovery.ts";
 import type { PhaseRequest } from "./request.ts";
 import {
   fatalFailure,
@@ -38,6 +39,7 @@ function submitted(id: string, event: WorkflowEvent & EventOf<"workflow.submitte
     tasks: new Map(),
     concurrency: 1,
     isPlanned: false,
+    recovery: {},
     cancel: undefined,
     error: undefined,
     seq: 0,
@@ -45,6 +47,12 @@ function submitted(id: string, event: WorkflowEvent & EventOf<"workflow.submitte
     updatedAt: createdAt,
     endedAt: undefined,
   };
+}
+
+/** How a task goes on that a person lets try again: one in quarantine alone, any other with its attempts anew. */
+function againAfter({ attempt }: TaskState, about: ItemKind): Partial<TaskState> {
+  const again = { attempt: attempt + 1, dispatch: 0 };
+  return about === "quarantine" ? { ...again, deaths: isolationDeaths } : { ...again, firstAttempt: attempt + 1 };
 }
 
 /** Whether the plan is not there yet: all that stands is the planner's own task. */
@@ -120,12 +128,7 @@ export class StateDraft {
       case "repair.applied":
         return this.#repaired(event);
       case "item.opened":
-        return this.#stage(event.taskId, {
-          kind: "waiting",
-          since: event.at,
-          item: itemIdOf(this.#state.id, event.seq),
-          about: event.data.kind,
-        });
+        return this.#opened(event);
       case "item.settled":
         return this.#settled(event);
       case "task.completed":
@@ -139,11 +142,7 @@ export class StateDraft {
           event.at,
         );
       case "task.retrying":
-        return this.#stage(
-          event.taskId,
-          { kind: "pending", since: event.at, notBefore: event.data.notBefore },
-          { attempt: event.attempt, dispatch: 0 },
-        );
+        return this.#retrying(event);
       case "task.released":
         return this.#stage(event.taskId, { kind: "returned", since: event.at });
       case "task.crashed":
@@ -225,6 +224,20 @@ export class StateDraft {
     this.#stage(taskId, stage, { deaths });
   }
 
+  #retrying({ taskId, at, attempt, data }: WorkflowEvent & EventOf<"task.retrying">): void {
+    const { notBefore, agent } = data;
+    const change = { attempt, dispatch: 0 };
+    // The fallback takes over once, with attempts of its own, and is not blamed for who died before.
+    const takeOver = agent === undefined ? {} : { agent, fallback: undefined, firstAttempt: attempt, deaths: 0 };
+    this.#stage(taskId, { kind: "pending", since: at, notBefore }, { ...change, ...takeOver });
+  }
+
+  #opened({ taskId, at, seq, data }: WorkflowEvent & EventOf<"item.opened">): void {
+    const failure = "error" in data.detail ? { error: data.detail.error } : {};
+    const item = itemIdOf(this.#state.id, seq);
+    this.#stage(taskId, { kind: "waiting", since: at, item, about: data.kind, ...failure });
+  }
+
   #settled({ taskId, at, data }: WorkflowEvent & EventOf<"item.settled">): void {
     const task = this.#tasks.get(taskId);
     if (task?.stage.kind !== "waiting" || itemSeqOf(task.stage.item) !== itemSeqOf(data.item)) return;
@@ -232,12 +245,13 @@ export class StateDraft {
       case "happened":
       case "not-happened":
         return this.#stage(taskId, { kind: "returned", since: at });
-      case "retry": {
-        const again = { attempt: task.attempt + 1, dispatch: 0, deaths: isolationDeaths };
-        return this.#stage(taskId, { kind: "pending", since: at }, again);
-      }
+      case "retry":
+        return this.#stage(taskId, { kind: "pending", since: at }, againAfter(task, task.stage.about));
       case "fail":
         return this.#stage(taskId, { ...task.stage, verdict: data.reason ?? "" });
+      case "skip":
+      case "abort":
+        return this.#ended(task, at, data.decision);
     }
   }
 
@@ -256,9 +270,25 @@ export class StateDraft {
     const task = this.#tasks.get(taskId);
     if (!task) return;
     // What a person has given up is not tried again.
-    const hasAttempts = task.attempt - task.firstAttempt + 1 < task.attempts && task.stage.kind !== "waiting";
-    const again = isRetryable(error.class) && hasAttempts;
-    this.#stage(taskId, again ? { kind: "failing", since: at, error } : { kind: "failed", at, error });
+    const next = task.stage.kind === "waiting" ? "fail" : recoveryOf(task, error, this.#state.recovery);
+    switch (next) {
+      case "retry":
+        return this.#stage(taskId, { kind: "failing", since: at, error });
+      case "fallback":
+      case "escalate":
+        return this.#stage(taskId, { kind: "failing", since: at, error, next });
+      case "fail":
+        return this.#stage(taskId, { kind: "failed", at, error });
+      case "abort":
+        return this.#stage(taskId, { kind: "failed", at, error, ends: "workflow" });
+    }
+  }
+
+  /** The word of a person that a task which has failed ends for good, and what that means for the workflow. */
+  #ended({ id, stage }: TaskState, at: number, decision: "skip" | "abort"): void {
+    if (stage.kind !== "waiting" || !stage.error) return;
+    const ends = decision === "abort" ? "workflow" : "nothing";
+    this.#stage(id, { kind: "failed", at, error: stage.error, ends });
   }
 
   #plan(event: WorkflowEvent & EventOf<"workflow.planned">): void {
@@ -275,6 +305,7 @@ export class StateDraft {
     }
     this.#addPhases(phases, defaults, event.at);
     this.#set({
+      recovery: defaults.recovery ?? {},
       isPlanned: true,
       status: by === "router" ? "planning" : "running",
       concurrency: request.concurrency ?? defaults.concurrency,
@@ -301,6 +332,9 @@ export class StateDraft {
         timeoutMs: task.timeoutMs,
         attempts: task.retry?.attempts ?? defaultAttempts,
         backoffMs: task.retry?.backoffMs ?? 1000,
+        fallback: task.fallback,
+        recovery: task.recovery ?? {},
+        undoes: undefined,
         onFailure: task.onFailure === "continue" ? "continue" : "fail",
         stage: { kind: "pending", since: at },
         attempt: 1,

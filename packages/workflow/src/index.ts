@@ -12,6 +12,7 @@ export * from "./plan.ts";
 export * from "./ports.ts";
 export * from "./probe-input.ts";
 export * from "./project.ts";
+export * from "./recovery.ts";
 export * from "./request.ts";
 export * from "./state.ts";
 export * from "./storage.ts";

@@ -65,6 +65,9 @@ export function planIssues(
     if (!agents.has(task.agent)) {
       report([...path, "agent"], "unknown-agent", `no agent of type ${task.agent} is known`);
     }
+    if (task.fallback !== undefined && !agents.has(task.fallback)) {
+      report([...path, "fallback"], "unknown-agent", `no agent of type ${task.fallback} is known`);
+    }
     task.dependsOn?.forEach((id, d) => {
       if (!placed.has(id)) report([...path, "dependsOn", d], "unknown-dependency", `task ${id} is not in the plan`);
     });

@@ -41,7 +41,7 @@ export function unsupportedFields(request: WorkflowRequest): Issue[] {
   request.plan?.phases.forEach((phase, p) =>
     phase.tasks.forEach((task, t) => {
       const at = ["plan", "phases", p, "tasks", t];
-      for (const field of ["deadline", "fallback", "compensate"] as const) {
+      for (const field of ["deadline", "compensate"] as const) {
         if (task[field] !== undefined) refused.push([...at, field]);
       }
       if (task.onFailure === "compensate") refused.push([...at, "onFailure"]);

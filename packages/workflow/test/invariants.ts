@@ -104,7 +104,8 @@ class Walk {
       case "workflow.completed":
         for (const { id, stage, onFailure } of before.tasks.values()) {
           if (!isSettled(stage)) report("validity", `${id} is ${stage.kind}`);
-          if (stage.kind === "failed" && onFailure === "fail") report("validity", `${id} has failed`);
+          if (stage.kind === "failed" && onFailure === "fail" && stage.ends !== "nothing")
+            report("validity", `${id} has failed`);
         }
         return;
       case "workflow.failed":
@@ -151,8 +152,10 @@ class Walk {
     if (event.type === "task.cancelled")
       return isSettled(task.stage) ? report("validity", `${task.id} is ${kind}`) : undefined;
     if (event.type === "task.retrying") {
+      const { agent } = event.data;
       if (kind !== "failing" || event.attempt !== task.attempt + 1) report("validity", `${task.id} is ${kind}`);
-      if (event.attempt - task.firstAttempt >= task.attempts)
+      if (agent !== undefined && agent !== task.fallback) report("validity", `${agent} takes ${task.id} over`);
+      if (agent === undefined && event.attempt - task.firstAttempt >= task.attempts)
         report("validity", `${task.id} has ${task.attempts} attempts`);
       return;
     }
@@ -164,6 +167,10 @@ class Walk {
     }
     if (event.type === "task.quarantined" || (event.type === "item.opened" && event.data.kind === "quarantine")) {
       if (kind !== "condemned") report("validity", `${task.id} is ${kind}`);
+      return;
+    }
+    if (event.type === "item.opened" && event.data.kind === "escalation") {
+      if (task.stage.kind !== "failing" || task.stage.next !== "escalate") report("validity", `${task.id} is ${kind}`);
       return;
     }
     if (event.type === "item.settled") {

@@ -4,6 +4,7 @@ import {
   type PhaseRequest,
   planIssues,
   type Priority,
+  type RecoveryTable,
   type TaskRequest,
   type WorkflowRequest,
 } from "@flotilla/workflow";
@@ -72,6 +73,8 @@ interface TaskSeed {
   attempts: number;
   backoffMs: number;
   onFailure: "fail" | "continue";
+  fallback: boolean;
+  recovery: RecoveryTable | undefined;
   failures: number;
   failure: FailureClass;
   durationMs: number;
@@ -92,6 +95,14 @@ const taskSeed = (withTimeouts: boolean): fc.Arbitrary<TaskSeed> =>
     attempts: fc.integer({ min: 1, max: 3 }),
     backoffMs: fc.constantFrom(0, 50, 3000),
     onFailure: fc.constantFrom("continue", "fail"),
+    fallback: often(false, fc.constant(true)),
+    // What a person says, and how often a task times out, is not the same in every order.
+    recovery: withTimeouts
+      ? often<RecoveryTable | undefined>(
+          undefined,
+          fc.constantFrom<RecoveryTable>({ transient: "escalate" }, { data: "escalate" }, { transient: "abort" }),
+        )
+      : fc.constant(undefined),
     failures: often(0, fc.integer({ min: 1, max: 3 }), 4),
     failure: often<FailureClass>("transient", fc.constantFrom("rate-limit", "unknown", "data", "critical")),
     durationMs: fc.constantFrom(0, 0, 300, 4000),
@@ -158,6 +169,8 @@ function phasesOf(seeds: readonly PhaseSeed[], reach: (place: number, count: num
         ...given("dependsOn", dependsOn),
         ...given("priority", seed.priority),
         ...given("timeoutMs", seed.timeoutMs),
+        ...given("fallback", seed.fallback ? "planner" : undefined),
+        ...given("recovery", seed.recovery),
       };
     }),
   }));
@@ -238,13 +251,21 @@ function withoutLoss(phase: PhaseSeed): PhaseSeed {
 
 /** How a task ends when nothing disturbs it: `fatal` and `critical` end the workflow, `skipped` fails and does not. */
 function destiny(task: TaskRequest, behaviour: Behaviour): "done" | "skipped" | "fatal" | "critical" {
-  const { failures, failure, append } = behaviour;
-  const attempts = task.retry?.attempts ?? 3;
-  const isRefused = append !== undefined && (task.agent !== "planner" || isNonsense(append));
-  const fails = failures > 0 && (!isRetryable(failure) || failures >= attempts);
-  if (fails && failure === "critical") return "critical";
-  if (fails || isRefused) return task.onFailure === "continue" ? "skipped" : "fatal";
-  return "done";
+  if (behaviour.failures > 0 && behaviour.failure === "critical") return "critical";
+  const last = lastAttempt(task, behaviour, task.agent, 1);
+  const end =
+    last === "done" || task.fallback === undefined ? last : lastAttempt(task, behaviour, task.fallback, last + 1);
+  if (end === "done") return "done";
+  return task.onFailure === "continue" ? "skipped" : "fatal";
+}
+
+/** The attempt on which an agent type is at its end with a task, where its first one is this; or that it is done. */
+function lastAttempt(task: TaskRequest, { failures, failure, append }: Behaviour, agent: string, first: number) {
+  const last = first + (task.retry?.attempts ?? 3) - 1;
+  if (failures >= first && !isRetryable(failure)) return first;
+  if (failures >= last) return last;
+  const isRefused = append !== undefined && (agent !== "planner" || isNonsense(append));
+  return isRefused ? Math.max(first, failures + 1) : "done";
 }
 
 // The generator makes one kind of nonsense only: phases named so.

@@ -105,6 +105,7 @@ class Simulation {
   readonly #restless: WorkflowEvent["type"][] = [];
   #admissions = 1;
   #names = 0;
+  #answers = 0;
   #choice = 0;
   #saved = 0;
   #drifted = 0;
@@ -175,8 +176,8 @@ class Simulation {
     if (!item) return;
     const decisions = decisionsOf(item.kind);
     for (const _ of this.#happens(3) ? [1, 2] : [1]) {
-      // Once the choices are spent they still differ from item to item.
-      const decision = decisions[(this.#choose(decisions.length) + this.#store.log.length) % decisions.length];
+      // Once the choices are spent they still differ, so that nobody lets the same task try again for ever.
+      const decision = decisions[(this.#choose(decisions.length) + this.#answers++) % decisions.length];
       if (decision) this.#store.answer(item, decision);
     }
   }

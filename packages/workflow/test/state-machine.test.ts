@@ -78,7 +78,7 @@ const stages: TaskStage[] = [
   { kind: "running", since: at },
   { kind: "returned", since: at },
   { kind: "condemned", since: at, reason: "SIGKILL" },
-  { kind: "waiting", since: at, item: "wf.9", about: "outcome-unknown" },
+  { kind: "waiting", since: at, item: "wf.9", about: "outcome-unknown", error },
   { kind: "failing", since: at, error },
   { kind: "proposing", since: at, output, append: more },
   { kind: "completed", at, output },
@@ -149,6 +149,10 @@ const byRow: Record<string, { event: EventBody; wantsPlanner?: boolean; task?: P
   "`task.failed`, may be tried again": {
     event: { type: "task.failed", taskId: "t", attempt: 2, epoch: 1, data: { error } },
   },
+  "`task.failed`, to a person or the fallback": {
+    event: { type: "task.failed", taskId: "t", attempt: 2, epoch: 1, data: { error: { ...error, class: "data" } } },
+    task: { fallback: "planner" },
+  },
   "`task.failed`, for good": {
     event: { type: "task.failed", taskId: "t", attempt: 2, epoch: 1, data: { error: { ...error, class: "data" } } },
   },
@@ -181,6 +185,7 @@ const byRow: Record<string, { event: EventBody; wantsPlanner?: boolean; task?: P
   "`item.settled`, it happened or did not": { event: settled("happened") },
   "`item.settled`, to be tried again": { event: settled("retry") },
   "`item.settled`, given up": { event: settled("fail") },
+  "`item.settled`, skipped or aborted after an escalation": { event: settled("skip") },
   "`item.settled`, another item": { event: settled("fail", "wf.8") },
   "`task.cancelled`": { event: { type: "task.cancelled", taskId: "t", attempt: 2, data: {} } },
   "`repair.applied`": {

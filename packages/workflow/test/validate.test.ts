@@ -62,7 +62,6 @@ test("what this release does not do is refused field by field, all at once", () 
       phases: parallel([
         task("a", {
           deadline,
-          fallback: "worker",
           compensate: {
             agent: "worker",
             input: "",
@@ -85,7 +84,7 @@ test("what this release does not do is refused field by field, all at once", () 
       "/callbackUrl",
       "/deadline",
       "/startAt",
-      ...["deadline", "fallback", "compensate", "onFailure"].map((field) => `/plan/phases/0/tasks/0/${field}`),
+      ...["deadline", "compensate", "onFailure"].map((field) => `/plan/phases/0/tasks/0/${field}`),
       "/plan/phases/0/tasks/1/input/approval",
     ]
       .map((path) => `${path} not-supported`)
@@ -99,6 +98,8 @@ test("every field that this release does is accepted", () => {
     priority: "low",
     timeoutMs: 1,
     retry: { attempts: 1, backoffMs: 0 },
+    fallback: "planner",
+    recovery: { unknown: "escalate", critical: "escalate" },
     onFailure: "continue",
   };
   const phases = parallel([task("a", more)]).map((phase) => ({ ...phase, concurrency: 1 }));
