@@ -1,4 +1,5 @@
 import { type EventBody, type PlanDefaults, requestedPhases, singleTask } from "./event.ts";
+import { firstDeadline, overdueFailure, startOf, taskDeadline, workflowDeadline } from "./deadline.ts";
 import type { Failure } from "./failure.ts";
 import { type Dispatch, schedulingOf } from "./dispatch.ts";
 import { StateDraft } from "./fold.ts";
@@ -46,6 +47,8 @@ export interface Look {
 export type ClaimChange =
   /** From now on nothing that the holder writes is taken. */
   | { kind: "revoke"; taskId: string; epoch: number }
+  /** What waits in a queue may not be claimed any more. */
+  | { kind: "close"; taskId: string; epoch: number }
   /** Another attempt or dispatch may be claimed, and no older one. */
   | { kind: "reopen"; taskId: string; epoch: number; attempt: number; dispatch: number };
 
@@ -114,12 +117,17 @@ class Decider {
   run(): void {
     if (this.#state.endedAt !== undefined) return;
     if (this.#state.cancel) return this.#cancel(this.#state.cancel);
+    const deadline = workflowDeadline(this.#state);
+    if (deadline !== undefined && deadline <= this.#look.now) return this.#abortOverdue(deadline);
     if (this.#state.status === "queued") return this.#waitForAdmission();
     if (!this.#state.isPlanned) this.#plan();
     this.#judgeExpired();
+    this.#failOverdue();
     this.#quarantine();
     this.#carryOutVerdicts();
     this.#judgeProposals();
+    // Phases that have just been appended may name deadlines that are over.
+    this.#failOverdue();
     const failed = this.#fatalTask();
     if (failed) return this.#fail(failed.task, failed.error);
     if (this.#state.phases.every((phase) => phase.open === 0))
@@ -128,6 +136,7 @@ class Decider {
     this.#recover();
     this.#repair();
     this.#schedule();
+    this.#nextLook = Math.min(this.#nextLook, firstDeadline(this.#state));
     if (this.#state.status !== "waiting" && isParked(this.#state)) this.#emit({ type: "workflow.waiting", data: {} });
   }
 
@@ -137,8 +146,33 @@ class Decider {
   }
 
   #waitForAdmission(): void {
-    this.#admit = true;
-    this.#nextLook = this.#look.now + admitEveryMs;
+    const startAt = startOf(this.#state);
+    this.#admit = startAt <= this.#look.now;
+    const again = this.#admit ? this.#look.now + admitEveryMs : Math.min(startAt, this.#nextLook);
+    this.#nextLook = Math.min(again, firstDeadline(this.#state));
+  }
+
+  #abortOverdue(deadline: number): void {
+    this.#cancelOpenTasks();
+    this.#emit({ type: "workflow.aborted", data: { error: overdueFailure("workflow", deadline) } });
+  }
+
+  #failOverdue(): void {
+    for (const task of this.#state.tasks.values()) {
+      const { id: taskId, attempt } = task;
+      const deadline = taskDeadline(this.#state, task);
+      if (deadline === undefined || deadline > this.#look.now) continue;
+      this.#takeAway(task);
+      this.#emit({ type: "task.failed", taskId, attempt, data: { error: overdueFailure("task", deadline) } });
+    }
+  }
+
+  /** Whoever has a task, will find it in a queue, or is asked about it, has no more to do with it. */
+  #takeAway({ id: taskId, attempt, epoch, stage }: TaskState): void {
+    if (stage.kind === "running") this.#claims.push({ kind: "revoke", taskId, epoch });
+    if (stage.kind === "scheduled") this.#claims.push({ kind: "close", taskId, epoch });
+    if (stage.kind !== "waiting" || stage.verdict !== undefined) return;
+    this.#emit({ type: "item.expired", taskId, attempt, data: { item: stage.item } });
   }
 
   #cancel({ reason }: { reason?: string }): void {

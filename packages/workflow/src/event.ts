@@ -63,7 +63,7 @@ export const EventBody = z.discriminatedUnion("type", [
   ),
   workflowEvent("workflow.completed", z.object({})),
   workflowEvent("workflow.failed", z.object({ error: Failure.extend({ taskId: z.string() }) })),
-  workflowEvent("workflow.aborted", z.object({ error: Failure.extend({ taskId: z.string() }) })),
+  workflowEvent("workflow.aborted", z.object({ error: Failure.extend({ taskId: z.string().exactOptional() }) })),
   workflowEvent("workflow.cancelled", z.object({ reason: z.string().exactOptional() })),
   workflowEvent("workflow.waiting", z.object({})),
   workflowEvent("workflow.resumed", z.object({})),
@@ -116,6 +116,7 @@ export const EventBody = z.discriminatedUnion("type", [
       result: JsonValue.exactOptional().meta({ description: "of an effect that happened" }),
     }),
   ),
+  taskEvent("item.expired", z.object({ item: z.string() })),
   taskEvent("repair.applied", z.object({ kind: z.enum(["job-missing", "rebuilt"]), dispatch: z.int() })),
 ]);
 export type EventBody = z.infer<typeof EventBody>;

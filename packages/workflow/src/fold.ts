@@ -42,6 +42,7 @@ function submitted(id: string, event: WorkflowEvent & EventOf<"workflow.submitte
     recovery: {},
     cancel: undefined,
     error: undefined,
+    deadlinesFrom: event.data.forkedFrom?.at ?? 0,
     seq: 0,
     createdAt,
     updatedAt: createdAt,
@@ -124,6 +125,7 @@ export class StateDraft {
         return this.#set({ status: isPlanning(this.#state) ? "planning" : "running" });
       case "task.progressed":
       case "task.quarantined":
+      case "item.expired":
         return;
       case "repair.applied":
         return this.#repaired(event);
@@ -180,7 +182,8 @@ export class StateDraft {
     }
     if (endedAt === undefined) return;
     const hasPlan = requestedPhases(request) !== undefined || this.#phases.length > 1;
-    this.#set({ status: hasPlan ? "running" : "planning", error: undefined, endedAt: undefined });
+    const goesOn = hasPlan ? "running" : "planning";
+    this.#set({ status: goesOn, error: undefined, endedAt: undefined, deadlinesFrom: at });
   }
 
   /** The budget begins anew with the next try. One that nobody has begun is still that try, of which older jobs may lie about. */
@@ -330,6 +333,7 @@ export class StateDraft {
         dependsOn: task.dependsOn ?? [],
         priority: task.priority ?? this.#state.request.priority ?? "normal",
         timeoutMs: task.timeoutMs,
+        deadline: task.deadline === undefined ? undefined : Date.parse(task.deadline),
         attempts: task.retry?.attempts ?? defaultAttempts,
         backoffMs: task.retry?.backoffMs ?? 1000,
         fallback: task.fallback,

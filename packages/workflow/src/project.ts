@@ -1,3 +1,4 @@
+import { startOf } from "./deadline.ts";
 import type { Json } from "./json.ts";
 import { isReady, isSettled, type TaskState, type WorkflowState } from "./state.ts";
 import type { ArtifactView, TaskStatus, TaskView, WaitingFor, WorkflowView } from "./view.ts";
@@ -134,6 +135,8 @@ function waitOf(state: WorkflowState, task: TaskState): WaitingFor | undefined {
   if (stage.kind === "waiting") return { reason: "person", since, item: stage.item };
   if (stage.kind !== "pending" && stage.kind !== "failing") return { reason: "worker", since };
   if (stage.kind === "failing") return { reason: "retry-backoff", since };
+  const startAt = state.status === "queued" ? startOf(state) : 0;
+  if (startAt > 0) return { reason: "schedule", since, until: time(startAt) };
   if (!isReady(state, task)) return { reason: "dependency", since };
   if (stage.notBefore !== undefined) return { reason: "retry-backoff", since, until: time(stage.notBefore) };
   return { reason: "concurrency", since };

@@ -45,6 +45,8 @@ export interface TaskState extends Recoverable {
   readonly dependsOn: readonly string[];
   readonly priority: Priority;
   readonly timeoutMs: number | undefined;
+  /** When it is to be done; see `taskDeadline` for whether that holds. */
+  readonly deadline: number | undefined;
   readonly backoffMs: number;
   readonly onFailure: "fail" | "continue";
   readonly stage: TaskStage;
@@ -77,7 +79,9 @@ export interface WorkflowState {
   /** What is done about failures of tasks that do not say it themselves. */
   readonly recovery: AgentRecovery;
   readonly cancel: { reason?: string } | undefined;
-  readonly error: (Failure & { taskId: string }) | undefined;
+  readonly error: (Failure & { taskId?: string }) | undefined;
+  /** Deadlines up to then hold no more: somebody has asked to go on after them. */
+  readonly deadlinesFrom: number;
   /** Place of the last event folded. */
   readonly seq: number;
   readonly createdAt: number;

@@ -27,23 +27,27 @@ export function validateRequest(request: WorkflowRequest, agents: AgentCatalog):
     ...(wanted === undefined || agents.has(wanted)
       ? []
       : [{ path: "/agent", code: "unknown-agent", message: `no agent of type ${wanted} is known` }]),
+    ...timeIssues(request),
     ...(plan ? planIssues(plan.phases, agents) : []),
     ...probeInputs(request).flatMap(({ input, path }) => under(path, probeInputIssues(input))),
   ];
 }
 
+function timeIssues({ startAt, deadline }: WorkflowRequest): Issue[] {
+  if (startAt === undefined || deadline === undefined || Date.parse(deadline) > Date.parse(startAt)) return [];
+  return [{ path: "/deadline", code: "invalid", message: "is not after startAt" }];
+}
+
 /** The fields of a request that the contract names and this release refuses (422 `not-supported`), all at once. */
 export function unsupportedFields(request: WorkflowRequest): Issue[] {
   const refused: PropertyKey[][] = [];
-  for (const field of ["budget", "callbackUrl", "deadline", "startAt"] as const) {
+  for (const field of ["budget", "callbackUrl"] as const) {
     if (request[field] !== undefined) refused.push([field]);
   }
   request.plan?.phases.forEach((phase, p) =>
     phase.tasks.forEach((task, t) => {
       const at = ["plan", "phases", p, "tasks", t];
-      for (const field of ["deadline", "compensate"] as const) {
-        if (task[field] !== undefined) refused.push([...at, field]);
-      }
+      if (task.compensate !== undefined) refused.push([...at, "compensate"]);
       if (task.onFailure === "compensate") refused.push([...at, "onFailure"]);
     }),
   );

@@ -9,6 +9,7 @@ import {
   type WorkflowState,
   type WorkflowStatus,
 } from "@flotilla/workflow";
+import { startOf } from "../src/deadline.ts";
 import { workflowId } from "./model-store.ts";
 
 /** The rules that every log keeps, whatever happened around it. */
@@ -98,6 +99,7 @@ class Walk {
       case "task.quarantined":
       case "item.opened":
       case "item.settled":
+      case "item.expired":
       case "task.retrying":
       case "task.cancelled":
         return this.#judgeTask(before, event, report);
@@ -127,8 +129,10 @@ class Walk {
       case "workflow.resumed":
         if (before.status !== "waiting") report("validity", `it is ${before.status}`);
         return;
-      case "workflow.submitted":
       case "workflow.started":
+        if (startOf(before) > event.at) report("validity", "too early");
+        return;
+      case "workflow.submitted":
       case "cancel.requested":
         return;
     }
@@ -161,6 +165,12 @@ class Walk {
     }
     // Decisions fail tasks too: one that a person has given up, and one whose phases are refused.
     if (event.type === "task.failed" && event.epoch === undefined) {
+      if (event.data.error.class === "deadline") {
+        const { deadline = Infinity } = task;
+        if (deadline > event.at || deadline <= before.deadlinesFrom || isSettled(task.stage))
+          report("validity", `${task.id} has until ${deadline}`);
+        return;
+      }
       const isGivenUp = task.stage.kind === "waiting" && task.stage.verdict !== undefined;
       if (kind !== "proposing" && !isGivenUp) report("validity", `${task.id} is ${kind}`);
       return;
@@ -173,7 +183,7 @@ class Walk {
       if (task.stage.kind !== "failing" || task.stage.next !== "escalate") report("validity", `${task.id} is ${kind}`);
       return;
     }
-    if (event.type === "item.settled") {
+    if (event.type === "item.settled" || event.type === "item.expired") {
       const isItsOwn = task.stage.kind === "waiting" && task.stage.item === event.data.item;
       if (!isItsOwn || task.stage.verdict !== undefined) report("validity", `${task.id} is ${kind}`);
       return;

@@ -138,7 +138,7 @@ export class ModelStore {
   constructor(request: WorkflowRequest, defect?: Defect, origin?: Origin) {
     this.#request = request;
     this.#defect = defect;
-    this.#due = { at: this.now + firstLookMs, cause: "admission" };
+    this.#due = { at: this.now + (request.startAt === undefined ? firstLookMs : 0), cause: "admission" };
     if (origin) this.#begin(origin);
     else this.#append([{ type: "workflow.submitted", data: { tenant: "default", request } }]);
   }
@@ -212,13 +212,16 @@ export class ModelStore {
     events: readonly EventBody[],
     changes: readonly ClaimChange[],
     isEnd: boolean,
-  ): number | "stale" | "unseen" | "claimed" {
+  ): number | "stale" | "unseen" | "claimed" | "settled" {
     if (this.#hasEnded) return "stale";
     const isOvertaken = this.#taken !== token || revision !== this.#revision;
     if (isOvertaken && this.#defect !== "revisions-are-not-compared") return "stale";
     if (isEnd && seen !== this.log.length && this.#defect !== "ends-over-unseen-facts") return "unseen";
     const claims = this.#changed(changes);
     if (!claims) return "claimed";
+    const expired = events.flatMap((event) => (event.type === "item.expired" ? [event.data.item] : []));
+    if (expired.some((item) => !this.#items.has(item))) return "settled";
+    for (const item of expired) this.#items.delete(item);
     for (const [taskId, claim] of claims) {
       this.#claims.set(taskId, claim);
       this.#leases.delete(taskId);
@@ -417,7 +420,7 @@ export class ModelStore {
       // Left held over a retry, a claim would refuse every dispatch, and the control would show no more than that.
       const fits = (claim.state === "held") === (change.kind === "revoke") || this.#defect === "retry-leaves-claims";
       if (claim.epoch !== change.epoch || !fits) return undefined;
-      if (change.kind === "revoke") {
+      if (change.kind !== "reopen") {
         claims.set(change.taskId, { ...claim, state: "revoked", holder: "-" });
       } else {
         const { attempt, dispatch } = change;

@@ -18,7 +18,7 @@ export interface Behaviour {
   durationMs: number;
   /** Claims whose worker dies, from the first on. */
   kills: number;
-  /** Somebody cancels in the moment in which the process dies that the task has to itself. */
+  /** Its deadline goes by in the moment in which the process dies that it has to itself, or somebody cancels. */
   isCancelledDying: boolean;
   /** Claims that then leave an effect in doubt. */
   doubts: number;
@@ -82,6 +82,7 @@ interface TaskSeed {
   isCancelledDying: boolean;
   doubts: number;
   timeoutMs: number | undefined;
+  deadlineMs: number | undefined;
   append: "none" | "sequential" | "parallel" | "invalid" | "forbidden";
 }
 
@@ -112,6 +113,9 @@ const taskSeed = (withTimeouts: boolean): fc.Arbitrary<TaskSeed> =>
     timeoutMs: withTimeouts
       ? often<number | undefined>(undefined, fc.constantFrom(200, 1000, 9000))
       : fc.constant(undefined),
+    deadlineMs: withTimeouts
+      ? often<number | undefined>(undefined, fc.constantFrom(0, 300, 1000, 4000, 9000, 30_000), 3)
+      : fc.constant(undefined),
     append: often<TaskSeed["append"]>("none", fc.constantFrom("sequential", "parallel", "invalid", "forbidden"), 7),
   });
 
@@ -136,6 +140,22 @@ const planning: fc.Arbitrary<Planning> = fc.record({
   doubts: often(0, fc.constant(1), 2),
   proposes: often(true, fc.constant(false), 4),
 });
+
+/** When the workflow may start, and is to be done, from its submission. */
+interface Times {
+  startMs?: number;
+  deadlineMs?: number;
+}
+
+const times: fc.Arbitrary<Times> = fc.record(
+  { startMs: fc.constantFrom(0, 400, 40_000), deadlineMs: fc.constantFrom(0, 500, 8000, 60_000) },
+  { requiredKeys: [] },
+);
+
+/** A time as a request names it, so long after the model store begins. */
+function timeAfter(ms: number | undefined): string | undefined {
+  return ms === undefined ? undefined : new Date(1_000_000 + ms).toISOString();
+}
 
 interface PhaseSeed {
   parallel: boolean;
@@ -169,6 +189,7 @@ function phasesOf(seeds: readonly PhaseSeed[], reach: (place: number, count: num
         ...given("dependsOn", dependsOn),
         ...given("priority", seed.priority),
         ...given("timeoutMs", seed.timeoutMs),
+        ...given("deadline", timeAfter(seed.deadlineMs)),
         ...given("fallback", seed.fallback ? "planner" : undefined),
         ...given("recovery", seed.recovery),
       };
@@ -189,7 +210,12 @@ function appended(by: string, kind: Exclude<TaskSeed["append"], "none">): unknow
 }
 
 /** A plan, or what the planner does when none is asked for: it may fail, and it may find that nothing is to be done. */
-function built(seeds: readonly PhaseSeed[], concurrency: number | undefined, planning: Planning | undefined) {
+function built(
+  seeds: readonly PhaseSeed[],
+  concurrency: number | undefined,
+  planning: Planning | undefined,
+  more: Pick<WorkflowRequest, "startAt" | "deadline">,
+) {
   // Any task may depend on any other, as far as that makes no circle; else on the ones before it.
   const free = phasesOf(seeds, (_, count) => count);
   const phases = planIssues(free, agents).length === 0 ? free : phasesOf(seeds, (place) => place);
@@ -209,7 +235,12 @@ function built(seeds: readonly PhaseSeed[], concurrency: number | undefined, pla
       });
     });
   const plan = planning ? undefined : { phases };
-  const request: WorkflowRequest = { input: "question", ...given("plan", plan), ...given("concurrency", concurrency) };
+  const request: WorkflowRequest = {
+    input: "question",
+    ...given("plan", plan),
+    ...given("concurrency", concurrency),
+    ...more,
+  };
   if (planning) {
     const { proposes, ...fails } = planning;
     behaviours.set("planning", { ...calm, ...fails, ...(proposes ? { append: phases } : {}) });
@@ -228,10 +259,14 @@ export function scenarios(faults: Faults, { timeouts = false, persistent = false
       concurrency: often<number | undefined>(undefined, fc.integer({ min: 1, max: 4 }), 1),
       planning: often<Planning | undefined>(undefined, planning),
       retries: persistent ? fc.constant(enoughRetries) : fc.nat(faults.retries ? 2 : 0),
+      times: timeouts ? often<Times>({}, times, 4) : fc.constant<Times>({}),
       choices: fc.array(fc.nat(9999), { maxLength: 400, size: "max" }),
     })
-    .map(({ seeds, concurrency, planning, retries, choices }) => ({
-      ...built(persistent ? seeds.map(withoutLoss) : seeds, concurrency, planning),
+    .map(({ seeds, concurrency, planning, retries, times: { startMs, deadlineMs }, choices }) => ({
+      ...built(persistent ? seeds.map(withoutLoss) : seeds, concurrency, planning, {
+        ...given("startAt", timeAfter(startMs)),
+        ...given("deadline", timeAfter(deadlineMs)),
+      }),
       faults,
       retries,
       choices,

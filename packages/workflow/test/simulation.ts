@@ -18,6 +18,7 @@ import {
   type WorkflowEvent,
   type WorkflowState,
 } from "@flotilla/workflow";
+import { firstDeadline, startOf } from "../src/deadline.ts";
 import { ModelQueue, type Treatment } from "./model-queue.ts";
 import {
   type Defect,
@@ -103,7 +104,7 @@ class Simulation {
   readonly #holdings = new Map<number, Holding>();
   readonly #fetched = new Map<number, NonNullable<ReturnType<ModelQueue["fetch"]>>>();
   readonly #restless: WorkflowEvent["type"][] = [];
-  #admissions = 1;
+  #admissions = 0;
   #names = 0;
   #answers = 0;
   #choice = 0;
@@ -114,6 +115,7 @@ class Simulation {
     this.#scenario = scenario;
     this.#decide = tampering.decide ?? decide;
     this.#fold = tampering.fold ?? fold;
+    if (scenario.request.startAt === undefined) this.#admissions++;
     this.#output = tampering.output ?? ((usual) => usual);
     this.#store = new ModelStore(scenario.request, tampering.defect, origin);
     for (const place of [0, 1, 2]) {
@@ -289,9 +291,9 @@ class Simulation {
     // The jobs that it found missing are there again.
     const again = this.#decide(decision.after, { ...look, missing: [] });
     this.#restless.push(...again.events.map(({ type }) => type));
-    const isTime = [...state.tasks.values()].some(
-      ({ stage }) => stage.kind === "pending" && (stage.notBefore ?? Infinity) <= now,
-    );
+    const isTime =
+      firstDeadline(state) <= now ||
+      [...state.tasks.values()].some(({ stage }) => stage.kind === "pending" && (stage.notBefore ?? Infinity) <= now);
     // A fact that came after the take, and was read with the log, has asked for a look of its own.
     const isAskedFor = isTime || state.seq > (lines.at(-1)?.seq ?? 0);
     if (cause === "safety" && decision.events.length > 0 && !isAskedFor) this.#saved++;
@@ -351,7 +353,9 @@ class Simulation {
       if (job.deaths < isolationDeaths) return false;
       const data = { deaths: job.deaths + 1, isolated: "SIGKILL" };
       store.record(writer, "died", { type: "task.crashed", ...at, data });
-      if (this.#scenario.faults.cancel && isCancelledDying) store.cancel();
+      // In that moment its deadline goes by, or somebody cancels.
+      if (isCancelledDying && spec.deadline !== undefined) this.#advance(40_000);
+      else if (this.#scenario.faults.cancel && isCancelledDying) store.cancel();
       return true;
     }
     if (this.#scenario.faults.workers && epoch <= kills + doubts) {
@@ -407,6 +411,7 @@ class Simulation {
 /** Why the next look is to be then: for a retry, for the admission, or for nothing but safety. */
 function causeOf({ after, nextLook, admit }: Decision): LookCause {
   if (admit) return "admission";
+  if (nextLook === firstDeadline(after) || nextLook === startOf(after)) return "timer";
   const isTimer = [...after.tasks.values()].some(
     (task) => task.stage.kind === "pending" && task.stage.notBefore === nextLook && isReady(after, task),
   );

@@ -153,6 +153,9 @@ const byRow: Record<string, { event: EventBody; wantsPlanner?: boolean; task?: P
     event: { type: "task.failed", taskId: "t", attempt: 2, epoch: 1, data: { error: { ...error, class: "data" } } },
     task: { fallback: "planner" },
   },
+  "`task.failed`, past its deadline": {
+    event: { type: "task.failed", taskId: "t", attempt: 2, data: { error: { ...error, class: "deadline" } } },
+  },
   "`task.failed`, for good": {
     event: { type: "task.failed", taskId: "t", attempt: 2, epoch: 1, data: { error: { ...error, class: "data" } } },
   },
@@ -186,6 +189,7 @@ const byRow: Record<string, { event: EventBody; wantsPlanner?: boolean; task?: P
   "`item.settled`, to be tried again": { event: settled("retry") },
   "`item.settled`, given up": { event: settled("fail") },
   "`item.settled`, skipped or aborted after an escalation": { event: settled("skip") },
+  "`item.expired`": { event: { type: "item.expired", taskId: "t", attempt: 2, data: { item: "wf.9" } } },
   "`item.settled`, another item": { event: settled("fail", "wf.8") },
   "`task.cancelled`": { event: { type: "task.cancelled", taskId: "t", attempt: 2, data: {} } },
   "`repair.applied`": {

@@ -21,6 +21,11 @@ describe("a request that is well-formed and wrong", () => {
       ["/input/steps/0/tool invalid-input", "/input/oops invalid-input"],
     ],
     [
+      "a deadline that is not after the start",
+      { input: "", agent: "worker", startAt: "2030-01-01T01:00:00+01:00", deadline },
+      ["/deadline invalid"],
+    ],
+    [
       "all at once in a plan",
       {
         input: "",
@@ -56,12 +61,9 @@ test("what this release does not do is refused field by field, all at once", () 
     input: "",
     budget: { usd: 1 },
     callbackUrl: "http://example.test/",
-    deadline,
-    startAt: deadline,
     plan: {
       phases: parallel([
         task("a", {
-          deadline,
           compensate: {
             agent: "worker",
             input: "",
@@ -82,9 +84,7 @@ test("what this release does not do is refused field by field, all at once", () 
     [
       "/budget",
       "/callbackUrl",
-      "/deadline",
-      "/startAt",
-      ...["deadline", "compensate", "onFailure"].map((field) => `/plan/phases/0/tasks/0/${field}`),
+      ...["compensate", "onFailure"].map((field) => `/plan/phases/0/tasks/0/${field}`),
       "/plan/phases/0/tasks/1/input/approval",
     ]
       .map((path) => `${path} not-supported`)
@@ -98,6 +98,7 @@ test("every field that this release does is accepted", () => {
     priority: "low",
     timeoutMs: 1,
     retry: { attempts: 1, backoffMs: 0 },
+    deadline,
     fallback: "planner",
     recovery: { unknown: "escalate", critical: "escalate" },
     onFailure: "continue",
@@ -106,6 +107,8 @@ test("every field that this release does is accepted", () => {
   const request = WorkflowRequest.parse({
     input: {},
     priority: "high",
+    startAt: "2029-01-01T00:00:00+02:00",
+    deadline,
     concurrency: 3,
     tags: { team: "x" },
     plan: { phases },
