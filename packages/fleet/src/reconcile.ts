@@ -13,6 +13,7 @@ import {
   type Priority,
   requestOf,
   shardOf,
+  undoRequests,
   type Wave,
   type WorkflowState,
 } from "@flotilla/workflow";
@@ -264,6 +265,10 @@ export class Reconciler {
     const { request } = held.state;
     const specs = events.flatMap((event) => {
       if (event.type === "workflow.planned") return specsOf(addedPhases(event, request), request.input);
+      if (event.type === "workflow.compensating") {
+        const tasks = undoRequests(after, event.data.tasks);
+        return specsOf([{ name: "compensation", parallel: false, tasks }], request.input);
+      }
       if (event.type !== "task.retrying" || event.data.agent === undefined) return [];
       const task = requestOf(after, event.taskId);
       return task ? [takeOverSpec(task, event.data.agent)] : [];
@@ -367,6 +372,7 @@ function firstDispatches(event: EventBody): string[] {
 
 /** How the metrics name what is done about a failure. */
 function strategyMeasured(event: EventBody): string | undefined {
+  if (event.type === "task.compensated") return "compensate";
   if (event.type === "task.retrying") return event.data.agent === undefined ? "retry" : "fallback";
   return event.type === "item.opened" && event.data.kind === "escalation" ? "escalate" : undefined;
 }

@@ -245,8 +245,14 @@ export class RedisStore implements WorkflowStore, Service {
     }
   }
 
-  async cancel(tenant: string, id: string, reason?: string): Promise<WorkflowStatus | undefined> {
-    const event = { type: "cancel.requested", data: reason === undefined ? {} : { reason } };
+  async cancel(
+    tenant: string,
+    id: string,
+    reason?: string,
+    compensates?: "compensates",
+  ): Promise<WorkflowStatus | undefined> {
+    const data = { ...(reason === undefined ? {} : { reason }), ...(compensates ? { compensate: true } : {}) };
+    const event = { type: "cancel.requested", data };
     const item = [id, tenant, "cancel", JSON.stringify(event)];
     const status = await this.#write("append", id, item);
     return status === null ? undefined : WorkflowStatus.parse(status);

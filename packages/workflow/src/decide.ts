@@ -1,4 +1,5 @@
 import { type EventBody, type PlanDefaults, requestedPhases, singleTask } from "./event.ts";
+import { type CompensationEnd, isUndone, newlyUndone, tasksToUndo } from "./compensation.ts";
 import { firstDeadline, overdueFailure, startOf, taskDeadline, workflowDeadline } from "./deadline.ts";
 import type { Failure } from "./failure.ts";
 import { type Dispatch, schedulingOf } from "./dispatch.ts";
@@ -116,6 +117,7 @@ class Decider {
 
   run(): void {
     if (this.#state.endedAt !== undefined) return;
+    if (this.#state.compensation) return this.#compensate(this.#state.compensation);
     if (this.#state.cancel) return this.#cancel(this.#state.cancel);
     const deadline = workflowDeadline(this.#state);
     if (deadline !== undefined && deadline <= this.#look.now) return this.#abortOverdue(deadline);
@@ -132,11 +134,15 @@ class Decider {
     if (failed) return this.#fail(failed.task, failed.error);
     if (this.#state.phases.every((phase) => phase.open === 0))
       return this.#emit({ type: "workflow.completed", data: {} });
+    this.#goOn();
+    this.#nextLook = Math.min(this.#nextLook, firstDeadline(this.#state));
+  }
+
+  #goOn(): void {
     if (this.#state.status === "waiting" && !isParked(this.#state)) this.#emit({ type: "workflow.resumed", data: {} });
     this.#recover();
     this.#repair();
     this.#schedule();
-    this.#nextLook = Math.min(this.#nextLook, firstDeadline(this.#state));
     if (this.#state.status !== "waiting" && isParked(this.#state)) this.#emit({ type: "workflow.waiting", data: {} });
   }
 
@@ -153,8 +159,8 @@ class Decider {
   }
 
   #abortOverdue(deadline: number): void {
-    this.#cancelOpenTasks();
-    this.#emit({ type: "workflow.aborted", data: { error: overdueFailure("workflow", deadline) } });
+    this.#judgeProposals();
+    this.#endBy({ status: "aborted", error: overdueFailure("workflow", deadline) }, true);
   }
 
   #failOverdue(): void {
@@ -175,17 +181,47 @@ class Decider {
     this.#emit({ type: "item.expired", taskId, attempt, data: { item: stage.item } });
   }
 
-  #cancel({ reason }: { reason?: string }): void {
-    this.#cancelOpenTasks();
-    this.#emit({ type: "workflow.cancelled", data: reason === undefined ? {} : { reason } });
+  #cancel({ reason, compensate }: NonNullable<WorkflowState["cancel"]>): void {
+    // What has been done with phases to append is to be undone too.
+    if (compensate) this.#judgeProposals();
+    this.#endBy({ status: "cancelled", ...(reason === undefined ? {} : { reason }) }, compensate === true);
   }
 
-  #cancelOpenTasks(): void {
+  /** Ends the workflow, or first has undone what it did; whatever is open is cancelled. */
+  #endBy(end: CompensationEnd, isToBeUndone: boolean): void {
+    const tasks = isToBeUndone ? tasksToUndo(this.#state) : [];
     for (const task of this.#state.tasks.values()) {
-      if (!isSettled(task.stage)) {
-        this.#emit({ type: "task.cancelled", taskId: task.id, attempt: task.attempt, data: {} });
-      }
+      if (isSettled(task.stage)) continue;
+      // The end closes all claims and items by itself.
+      if (tasks.length > 0) this.#takeAway(task);
+      this.#emit({ type: "task.cancelled", taskId: task.id, attempt: task.attempt, data: {} });
     }
+    if (tasks.length === 0) return this.#emitEnd(end);
+    this.#emit({ type: "workflow.compensating", data: { end, tasks } });
+    this.#goOn();
+  }
+
+  #emitEnd(end: CompensationEnd): void {
+    switch (end.status) {
+      case "cancelled":
+        return this.#emit({ type: "workflow.cancelled", data: end.reason === undefined ? {} : { reason: end.reason } });
+      case "failed":
+        return this.#emit({ type: "workflow.failed", data: { error: end.error } });
+      case "aborted":
+        return this.#emit({ type: "workflow.aborted", data: { error: end.error } });
+    }
+  }
+
+  /** Only what undoes is open now; whatever becomes of it, the workflow ends as was decided when it began. */
+  #compensate(end: CompensationEnd): void {
+    this.#judgeExpired();
+    this.#quarantine();
+    this.#carryOutVerdicts();
+    for (const { id: taskId, attempt } of newlyUndone(this.#state)) {
+      this.#emit({ type: "task.compensated", taskId, attempt, data: {} });
+    }
+    if (isUndone(this.#state)) return this.#emitEnd(end);
+    this.#goOn();
   }
 
   #plan(): void {
@@ -275,9 +311,9 @@ class Decider {
   }
 
   #fail(task: TaskState, error: Failure): void {
-    this.#cancelOpenTasks();
-    const type = aborts(task.stage) ? "workflow.aborted" : "workflow.failed";
-    this.#emit({ type, data: { error: { ...error, taskId: task.id } } });
+    const status = aborts(task.stage) ? "aborted" : "failed";
+    const isToBeUndone = status === "aborted" || task.onFailure === "compensate";
+    this.#endBy({ status, error: { ...error, taskId: task.id } }, isToBeUndone);
   }
 
   #recover(): void {
@@ -366,6 +402,7 @@ function givenUp(about: ItemKind, deaths: number, reason: string): Failure {
     case "outcome-unknown":
       return { class: "unknown", code: "outcome-unknown", message: `an effect was left in doubt${because}` };
     // What is said about these carries itself out, for the failure is known.
+    case "compensation-failed":
     case "escalation":
       return { class: "unknown", code: "unexpected", message: `a person gave the task up${because}` };
     case "quarantine":

@@ -62,9 +62,22 @@ export const EventBody = z.discriminatedUnion("type", [
     }),
   ),
   workflowEvent("workflow.completed", z.object({})),
-  workflowEvent("workflow.failed", z.object({ error: Failure.extend({ taskId: z.string() }) })),
+  workflowEvent("workflow.failed", z.object({ error: Failure.extend({ taskId: z.string().exactOptional() }) })),
   workflowEvent("workflow.aborted", z.object({ error: Failure.extend({ taskId: z.string().exactOptional() }) })),
   workflowEvent("workflow.cancelled", z.object({ reason: z.string().exactOptional() })),
+  workflowEvent(
+    "workflow.compensating",
+    z.object({
+      end: z.discriminatedUnion("status", [
+        z.object({
+          status: z.enum(["failed", "aborted"]),
+          error: Failure.extend({ taskId: z.string().exactOptional() }),
+        }),
+        z.object({ status: z.literal("cancelled"), reason: z.string().exactOptional() }),
+      ]),
+      tasks: z.array(z.string()).meta({ description: "to be undone, in that order" }),
+    }),
+  ),
   workflowEvent("workflow.waiting", z.object({})),
   workflowEvent("workflow.resumed", z.object({})),
   workflowEvent("tasks.scheduled", z.object({ tasks: z.array(Scheduled) })),
@@ -103,7 +116,11 @@ export const EventBody = z.discriminatedUnion("type", [
   ),
   taskEvent("task.quarantined", Quarantine),
   taskEvent("task.cancelled", z.object({})),
-  workflowEvent("cancel.requested", z.object({ reason: z.string().exactOptional() })),
+  taskEvent("task.compensated", z.object({})),
+  workflowEvent(
+    "cancel.requested",
+    z.object({ reason: z.string().exactOptional(), compensate: z.literal(true).exactOptional() }),
+  ),
   workflowEvent("retry.requested", z.object({})),
   taskEvent("item.opened", OpenedItem),
   taskEvent(

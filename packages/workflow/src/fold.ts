@@ -1,3 +1,4 @@
+import { undoTasks } from "./compensation.ts";
 import { addedPhases, type EventOf, type PlanDefaults, requestedPhases, type WorkflowEvent } from "./event.ts";
 import { type Failure, isolationDeaths } from "./failure.ts";
 import { itemIdOf, type ItemKind, itemSeqOf } from "./item.ts";
@@ -41,6 +42,8 @@ function submitted(id: string, event: WorkflowEvent & EventOf<"workflow.submitte
     isPlanned: false,
     recovery: {},
     cancel: undefined,
+    compensation: undefined,
+    defaultAttempts: 1,
     error: undefined,
     deadlinesFrom: event.data.forkedFrom?.at ?? 0,
     seq: 0,
@@ -59,6 +62,11 @@ function againAfter({ attempt }: TaskState, about: ItemKind): Partial<TaskState>
 /** Whether the plan is not there yet: all that stands is the planner's own task. */
 function isPlanning({ request, phases }: WorkflowState): boolean {
   return requestedPhases(request) === undefined && phases.length <= 1;
+}
+
+function statusAtWork(state: WorkflowState): WorkflowStatus {
+  if (state.compensation) return "compensating";
+  return isPlanning(state) ? "planning" : "running";
 }
 
 /** A copy that events are applied to. Tasks are replaced and never changed, so the state it came from stays as it was. */
@@ -107,7 +115,11 @@ export class StateDraft {
       case "workflow.cancelled":
         return this.#end("cancelled", event.at);
       case "cancel.requested":
-        return this.#set({ cancel: event.data.reason === undefined ? {} : { reason: event.data.reason } });
+        return this.#set({ cancel: event.data });
+      case "workflow.compensating":
+        return this.#compensating(event);
+      case "task.compensated":
+        return this.#compensated(event);
       case "retry.requested":
         return this.#reopen(event.at);
       case "tasks.scheduled":
@@ -122,7 +134,7 @@ export class StateDraft {
       case "workflow.waiting":
         return this.#set({ status: "waiting" });
       case "workflow.resumed":
-        return this.#set({ status: isPlanning(this.#state) ? "planning" : "running" });
+        return this.#set({ status: statusAtWork(this.#state) });
       case "task.progressed":
       case "task.quarantined":
       case "item.expired":
@@ -160,6 +172,20 @@ export class StateDraft {
 
   #end(status: WorkflowStatus, at: number): void {
     this.#set({ status, endedAt: at });
+  }
+
+  #compensating({ at, data }: WorkflowEvent & EventOf<"workflow.compensating">): void {
+    for (const undo of undoTasks(this.#state, data.tasks, at)) {
+      this.#tasks.set(undo.id, undo);
+      const phase = this.#phases[undo.phase];
+      if (phase) this.#phases[undo.phase] = { ...phase, open: phase.open + 1 };
+    }
+    this.#set({ status: "compensating", compensation: data.end });
+  }
+
+  #compensated({ taskId, at }: WorkflowEvent & EventOf<"task.compensated">): void {
+    const task = this.#tasks.get(taskId);
+    if (task?.stage.kind === "completed") this.#tasks.set(taskId, { ...task, stage: { kind: "compensated", at } });
   }
 
   #stage(taskId: string, stage: TaskStage, change: Partial<TaskState> = {}): void {
@@ -253,6 +279,7 @@ export class StateDraft {
       case "fail":
         return this.#stage(taskId, { ...task.stage, verdict: data.reason ?? "" });
       case "skip":
+      case "ignore":
       case "abort":
         return this.#ended(task, at, data.decision);
     }
@@ -266,6 +293,7 @@ export class StateDraft {
     this.#stage(
       event.taskId,
       append ? { kind: "proposing", since: event.at, output, append } : { kind: "completed", at: event.at, output },
+      { doneSeq: event.seq },
     );
   }
 
@@ -288,7 +316,7 @@ export class StateDraft {
   }
 
   /** The word of a person that a task which has failed ends for good, and what that means for the workflow. */
-  #ended({ id, stage }: TaskState, at: number, decision: "skip" | "abort"): void {
+  #ended({ id, stage }: TaskState, at: number, decision: "skip" | "ignore" | "abort"): void {
     if (stage.kind !== "waiting" || !stage.error) return;
     const ends = decision === "abort" ? "workflow" : "nothing";
     this.#stage(id, { kind: "failed", at, error: stage.error, ends });
@@ -309,6 +337,7 @@ export class StateDraft {
     this.#addPhases(phases, defaults, event.at);
     this.#set({
       recovery: defaults.recovery ?? {},
+      defaultAttempts: defaults.attempts,
       isPlanned: true,
       status: by === "router" ? "planning" : "running",
       concurrency: request.concurrency ?? defaults.concurrency,
@@ -339,7 +368,9 @@ export class StateDraft {
         fallback: task.fallback,
         recovery: task.recovery ?? {},
         undoes: undefined,
-        onFailure: task.onFailure === "continue" ? "continue" : "fail",
+        onFailure: task.onFailure ?? "fail",
+        compensate: task.compensate,
+        doneSeq: 0,
         stage: { kind: "pending", since: at },
         attempt: 1,
         firstAttempt: 1,

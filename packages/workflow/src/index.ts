@@ -1,3 +1,4 @@
+export { planTaskOf, undoRequests } from "./compensation.ts";
 export * from "./decide.ts";
 export * from "./dispatch.ts";
 export * from "./event.ts";

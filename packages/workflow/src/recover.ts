@@ -4,12 +4,16 @@ import type { TaskState } from "./state.ts";
 
 /** What follows for a task whose attempt has just failed: another one, its fallback, or a question to a person. */
 export function recoveryEvent(workflowId: string, task: TaskState, now: number): EventBody | undefined {
-  const { id: taskId, attempt, stage, fallback: agent } = task;
+  const { id: taskId, attempt, stage, undoes, fallback: agent } = task;
   if (stage.kind !== "failing") return undefined;
   const { error, next } = stage;
   if (next === "escalate") {
-    const summary = `task ${taskId} has failed: ${error.code}`;
     const detail = { error, attempts: attempt };
+    if (undoes !== undefined) {
+      const summary = `task ${undoes} could not be undone: ${error.code}`;
+      return { type: "item.opened", taskId, attempt, data: { kind: "compensation-failed", summary, detail } };
+    }
+    const summary = `task ${taskId} has failed: ${error.code}`;
     return { type: "item.opened", taskId, attempt, data: { kind: "escalation", summary, detail } };
   }
   if (next === "fallback" && agent !== undefined) {

@@ -1,3 +1,4 @@
+import type { CompensationEnd } from "./compensation.ts";
 import type { Artifact } from "./event.ts";
 import type { Failure } from "./failure.ts";
 import type { ItemKind } from "./item.ts";
@@ -25,6 +26,8 @@ export type TaskStage =
   /** Done, with phases to append that nobody has looked at yet. */
   | { kind: "proposing"; since: number; output: TaskOutput; append: unknown[] }
   | { kind: "completed"; at: number; output: TaskOutput }
+  /** Done, and undone. */
+  | { kind: "compensated"; at: number }
   /** For good; with an end, what that means for the workflow whatever `onFailure` says. */
   | { kind: "failed"; at: number; error: Failure; ends?: "workflow" | "nothing" }
   | { kind: "cancelled"; at: number };
@@ -48,7 +51,11 @@ export interface TaskState extends Recoverable {
   /** When it is to be done; see `taskDeadline` for whether that holds. */
   readonly deadline: number | undefined;
   readonly backoffMs: number;
-  readonly onFailure: "fail" | "continue";
+  readonly onFailure: "fail" | "continue" | "compensate";
+  /** How it is undone. */
+  readonly compensate: TaskRequest["compensate"] | undefined;
+  /** Place of the line that completed it; 0 before. */
+  readonly doneSeq: number;
   readonly stage: TaskStage;
   /** Number of the last dispatch of that attempt; 0 before the first. */
   readonly dispatch: number;
@@ -78,7 +85,11 @@ export interface WorkflowState {
   readonly isPlanned: boolean;
   /** What is done about failures of tasks that do not say it themselves. */
   readonly recovery: AgentRecovery;
-  readonly cancel: { reason?: string } | undefined;
+  readonly cancel: { reason?: string; compensate?: true } | undefined;
+  /** What it comes to once all that is to be undone is. */
+  readonly compensation: CompensationEnd | undefined;
+  /** Tries of a task that does not say it itself. */
+  readonly defaultAttempts: number;
   readonly error: (Failure & { taskId?: string }) | undefined;
   /** Deadlines up to then hold no more: somebody has asked to go on after them. */
   readonly deadlinesFrom: number;
@@ -92,6 +103,7 @@ export interface WorkflowState {
 export function isSettled(stage: TaskStage): boolean {
   switch (stage.kind) {
     case "completed":
+    case "compensated":
     case "failed":
     case "cancelled":
       return true;
@@ -118,10 +130,10 @@ export function isOutstanding(stage: TaskStage): boolean {
   return stage.kind === "scheduled" || stage.kind === "running";
 }
 
-/** The failure of a task that ends its workflow: any under `onFailure: fail`, and one that aborts in any case. */
+/** The failure of a task that ends its workflow: any but under `onFailure: continue`, and one that aborts in any case. */
 export function fatalFailure({ stage, onFailure }: TaskState): Failure | undefined {
   if (stage.kind !== "failed" || stage.ends === "nothing") return undefined;
-  return onFailure === "fail" || aborts(stage) ? stage.error : undefined;
+  return onFailure !== "continue" || aborts(stage) ? stage.error : undefined;
 }
 
 /** Whether a task has come to an end that aborts its workflow: a critical failure, a strategy, or the word of a person. */
@@ -141,11 +153,14 @@ export function isParked(state: Pick<WorkflowState, "phases" | "tasks">): boolea
   return waits;
 }
 
-/** Whether all that a task needs is settled. */
-export function isReady({ phases, tasks }: Pick<WorkflowState, "phases" | "tasks">, { needs }: TaskState): boolean {
+/** Whether all that a task needs is settled. What undoes goes on past what waits for a person. */
+export function isReady(
+  { phases, tasks }: Pick<WorkflowState, "phases" | "tasks">,
+  { needs, undoes }: TaskState,
+): boolean {
   if (needs.phase !== undefined && phases[needs.phase]?.open !== 0) return false;
   return needs.tasks.every((id) => {
     const needed = tasks.get(id);
-    return !needed || isSettled(needed.stage);
+    return !needed || isSettled(needed.stage) || (undoes !== undefined && needed.stage.kind === "waiting");
   });
 }

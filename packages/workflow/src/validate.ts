@@ -8,9 +8,13 @@ const probe = "probe";
 /** Every input that goes to a probe as the request stands, with its place. */
 function probeInputs(request: WorkflowRequest): { input: unknown; path: PropertyKey[] }[] {
   const planned = request.plan?.phases.flatMap((phase, p) =>
-    phase.tasks.flatMap(({ agent, input }, t) =>
-      agent === probe ? [{ input, path: ["plan", "phases", p, "tasks", t, "input"] }] : [],
-    ),
+    phase.tasks.flatMap(({ agent, input, compensate }, t) => {
+      const at = ["plan", "phases", p, "tasks", t];
+      return [
+        ...(agent === probe ? [{ input, path: [...at, "input"] }] : []),
+        ...(compensate?.agent === probe ? [{ input: compensate.input, path: [...at, "compensate", "input"] }] : []),
+      ];
+    }),
   );
   return planned ?? (request.agent === probe ? [{ input: request.input, path: ["input"] }] : []);
 }
@@ -44,13 +48,6 @@ export function unsupportedFields(request: WorkflowRequest): Issue[] {
   for (const field of ["budget", "callbackUrl"] as const) {
     if (request[field] !== undefined) refused.push([field]);
   }
-  request.plan?.phases.forEach((phase, p) =>
-    phase.tasks.forEach((task, t) => {
-      const at = ["plan", "phases", p, "tasks", t];
-      if (task.compensate !== undefined) refused.push([...at, "compensate"]);
-      if (task.onFailure === "compensate") refused.push([...at, "onFailure"]);
-    }),
-  );
   return [
     ...refused.map((path) => ({
       path: jsonPointer(path),

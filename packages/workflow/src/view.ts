@@ -57,6 +57,16 @@ export const TaskView = z.object({
   error: Failure.exactOptional(),
   output: JsonValue.exactOptional().meta({ description: "inline up to 4 KB" }),
   outputBytes: z.int(),
+  compensation: z
+    .object({
+      agent: z.string(),
+      status: TaskStatus,
+      attempt: z.int(),
+      waitingFor: WaitingFor.exactOptional(),
+      error: Failure.exactOptional(),
+    })
+    .exactOptional()
+    .meta({ description: "how its undoing stands, where that has begun" }),
 });
 export type TaskView = z.infer<typeof TaskView>;
 

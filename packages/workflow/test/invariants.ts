@@ -9,11 +9,12 @@ import {
   type WorkflowState,
   type WorkflowStatus,
 } from "@flotilla/workflow";
+import { undoIdOf } from "../src/compensation.ts";
 import { startOf } from "../src/deadline.ts";
 import { workflowId } from "./model-store.ts";
 
 /** The rules that every log keeps, whatever happened around it. */
-export type Rule = "dependencies" | "concurrency" | "fencing" | "validity" | "finality";
+export type Rule = "dependencies" | "concurrency" | "fencing" | "validity" | "finality" | "compensation";
 
 export interface Violation {
   rule: Rule;
@@ -81,6 +82,8 @@ class Walk {
         if (before.isPlanned && before.tasks.get(event.data.by)?.stage.kind !== "proposing")
           report("validity", "a plan of nobody");
         return;
+      case "workflow.compensating":
+        return this.#judgeUndoing(before, event.data.tasks, report);
       case "tasks.scheduled":
         for (const { taskId, attempt, dispatch } of event.data.tasks) scheduled(taskId, attempt, dispatch);
         return;
@@ -102,17 +105,23 @@ class Walk {
       case "item.expired":
       case "task.retrying":
       case "task.cancelled":
+      case "task.compensated":
         return this.#judgeTask(before, event, report);
       case "workflow.completed":
         for (const { id, stage, onFailure } of before.tasks.values()) {
           if (!isSettled(stage)) report("validity", `${id} is ${stage.kind}`);
-          if (stage.kind === "failed" && onFailure === "fail" && stage.ends !== "nothing")
+          if (stage.kind === "failed" && onFailure !== "continue" && stage.ends !== "nothing")
             report("validity", `${id} has failed`);
         }
         return;
       case "workflow.failed":
       case "workflow.aborted":
       case "workflow.cancelled":
+        for (const { id, stage } of before.compensation ? before.tasks.values() : []) {
+          const undo = before.tasks.get(undoIdOf(id))?.stage.kind;
+          if (undo && (undo === "completed") !== (stage.kind === "compensated"))
+            report("compensation", `${id}: ${undo}`);
+        }
         for (const { id, stage } of before.tasks.values()) {
           if (!isSettled(stage)) report("validity", `${id} is ${stage.kind}`);
         }
@@ -140,6 +149,17 @@ class Walk {
 
   #repairedAt = 0;
 
+  /** All that is done and says how it is undone, the last one first, once. */
+  #judgeUndoing(before: WorkflowState, tasks: string[], report: (rule: Rule, detail: string) => void): void {
+    if (before.compensation) report("compensation", "twice");
+    const done = [...before.tasks.values()].filter(({ stage, compensate }) => stage.kind === "completed" && compensate);
+    const order = done.toSorted((a, b) => b.doneSeq - a.doneSeq).map(({ id }) => id);
+    if (order.join() !== tasks.join()) report("compensation", `${tasks.join()}, not ${order.join()}`);
+    for (const { id, stage } of before.tasks.values()) {
+      if (!isSettled(stage)) report("compensation", `${id} is ${stage.kind}`);
+    }
+  }
+
   #judgeTask(
     before: WorkflowState,
     event: Extract<WorkflowEvent, { taskId: string }>,
@@ -155,6 +175,11 @@ class Walk {
     }
     if (event.type === "task.cancelled")
       return isSettled(task.stage) ? report("validity", `${task.id} is ${kind}`) : undefined;
+    if (event.type === "task.compensated") {
+      const undo = before.tasks.get(undoIdOf(task.id));
+      if (kind !== "completed" || undo?.stage.kind !== "completed") report("compensation", `${task.id} is ${kind}`);
+      return;
+    }
     if (event.type === "task.retrying") {
       const { agent } = event.data;
       if (kind !== "failing" || event.attempt !== task.attempt + 1) report("validity", `${task.id} is ${kind}`);
@@ -179,7 +204,7 @@ class Walk {
       if (kind !== "condemned") report("validity", `${task.id} is ${kind}`);
       return;
     }
-    if (event.type === "item.opened" && event.data.kind === "escalation") {
+    if (event.type === "item.opened" && ["escalation", "compensation-failed"].includes(event.data.kind)) {
       if (task.stage.kind !== "failing" || task.stage.next !== "escalate") report("validity", `${task.id} is ${kind}`);
       return;
     }
@@ -209,7 +234,8 @@ class Walk {
 }
 
 /** The tasks that must be settled before this one, read straight from the contract. */
-function needed(state: WorkflowState, { id, phase }: TaskState): string[] {
+function needed(state: WorkflowState, { id, phase, undoes, needs }: TaskState): string[] {
+  if (undoes !== undefined) return needs.tasks.filter((other) => state.tasks.get(other)?.stage.kind !== "waiting");
   const here: PhaseRequest | undefined = state.phases[phase]?.request;
   const index = here?.tasks.findIndex((task) => task.id === id) ?? 0;
   const listed = here?.tasks[index]?.dependsOn;

@@ -14,6 +14,7 @@ import {
   type WorkflowEvent,
   type WorkflowRequest,
 } from "@flotilla/workflow";
+import { undoIdOf } from "../src/compensation.ts";
 
 /** The workflow that every model store holds. */
 export const workflowId = "wf_00_00000000000000000000000000";
@@ -121,6 +122,7 @@ export class ModelStore {
   #due: { at: number; cause: LookCause };
   #isQueued = true;
   #hasCancel = false;
+  #isUndoing = false;
   #hasEnded = false;
   #revision = 0;
   #seen = 1;
@@ -216,7 +218,8 @@ export class ModelStore {
     if (this.#hasEnded) return "stale";
     const isOvertaken = this.#taken !== token || revision !== this.#revision;
     if (isOvertaken && this.#defect !== "revisions-are-not-compared") return "stale";
-    if (isEnd && seen !== this.log.length && this.#defect !== "ends-over-unseen-facts") return "unseen";
+    const begins = events.some(({ type }) => type === "workflow.compensating");
+    if ((isEnd || begins) && seen !== this.log.length && this.#defect !== "ends-over-unseen-facts") return "unseen";
     const claims = this.#changed(changes);
     if (!claims) return "claimed";
     const expired = events.flatMap((event) => (event.type === "item.expired" ? [event.data.item] : []));
@@ -227,6 +230,14 @@ export class ModelStore {
       this.#leases.delete(taskId);
     }
     for (const event of events) {
+      if (event.type === "workflow.compensating") {
+        this.#hasCancel = false;
+        this.#isUndoing = true;
+        const requests = [...this.#specs.values()].filter(({ id }) => event.data.tasks.includes(id));
+        for (const { id, compensate } of requests) {
+          if (compensate) this.#specs.set(undoIdOf(id), { id: undoIdOf(id), ...compensate });
+        }
+      }
       if (event.type !== "workflow.planned") continue;
       for (const task of addedPhases(event, this.#request).flatMap((phase) => phase.tasks)) {
         this.#specs.set(task.id, task);
@@ -332,9 +343,9 @@ export class ModelStore {
     return true;
   }
 
-  cancel(): void {
-    if (this.#closed()) return;
-    this.#append([{ type: "cancel.requested", data: {} }]);
+  cancel(compensates = false): void {
+    if (this.#closed() || this.#isUndoing) return;
+    this.#append([{ type: "cancel.requested", data: compensates ? { compensate: true } : {} }]);
     this.#hasCancel = true;
     this.#wantLook();
   }
@@ -343,7 +354,7 @@ export class ModelStore {
   retry(): boolean {
     const last = this.log.at(-1)?.type;
     const isRetryable = last === "workflow.failed" || last === "workflow.aborted";
-    if (!this.#hasEnded || (!isRetryable && this.#defect !== "retry-resumes-anything")) return false;
+    if (!this.#hasEnded || this.#isUndoing || (!isRetryable && this.#defect !== "retry-resumes-anything")) return false;
     this.#hasEnded = false;
     this.#append([{ type: "retry.requested", data: {} }]);
     for (const taskId of this.#defect === "retry-leaves-claims" ? [] : this.#specs.keys()) {

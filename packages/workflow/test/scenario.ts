@@ -9,6 +9,7 @@ import {
   type WorkflowRequest,
 } from "@flotilla/workflow";
 import fc from "fast-check";
+import { undoIdOf } from "../src/compensation.ts";
 
 /** What a worker does with a task, whoever and whenever it is. */
 export interface Behaviour {
@@ -72,7 +73,9 @@ interface TaskSeed {
   priority: Priority | undefined;
   attempts: number;
   backoffMs: number;
-  onFailure: "fail" | "continue";
+  onFailure: "fail" | "continue" | "compensate";
+  /** How often what undoes it fails, where it says how it is undone. */
+  undo: { failures: number; failure: FailureClass; kills: number } | undefined;
   fallback: boolean;
   recovery: RecoveryTable | undefined;
   failures: number;
@@ -95,7 +98,19 @@ const taskSeed = (withTimeouts: boolean): fc.Arbitrary<TaskSeed> =>
     priority: often<Priority | undefined>(undefined, fc.constantFrom("critical", "high", "normal", "low")),
     attempts: fc.integer({ min: 1, max: 3 }),
     backoffMs: fc.constantFrom(0, 50, 3000),
-    onFailure: fc.constantFrom("continue", "fail"),
+    onFailure: fc.constantFrom("continue", "fail", "compensate"),
+    // A person says what becomes of what could not be undone, and nothing that was undone can be retried or forked.
+    undo: withTimeouts
+      ? often<TaskSeed["undo"]>(
+          undefined,
+          fc.record({
+            failures: often(0, fc.integer({ min: 1, max: 4 }), 2),
+            failure: fc.constantFrom("transient", "data", "critical"),
+            kills: often(0, fc.constantFrom(1, 3), 4),
+          }),
+          1,
+        )
+      : fc.constant(undefined),
     fallback: often(false, fc.constant(true)),
     // What a person says, and how often a task times out, is not the same in every order.
     recovery: withTimeouts
@@ -192,6 +207,7 @@ function phasesOf(seeds: readonly PhaseSeed[], reach: (place: number, count: num
         ...given("deadline", timeAfter(seed.deadlineMs)),
         ...given("fallback", seed.fallback ? "planner" : undefined),
         ...given("recovery", seed.recovery),
+        ...given("compensate", seed.undo && { agent: "plain", input: `{{tasks.t${place}.output}}` }),
       };
     }),
   }));
@@ -222,8 +238,9 @@ function built(
   const behaviours = new Map<string, Behaviour>();
   seeds
     .flatMap(({ tasks }) => tasks)
-    .forEach(({ failures, failure, durationMs, kills, isCancelledDying, doubts, append }, place) => {
+    .forEach(({ failures, failure, durationMs, kills, isCancelledDying, doubts, append, undo }, place) => {
       const id = `t${place}`;
+      if (undo) behaviours.set(undoIdOf(id), { ...calm, durationMs, ...undo });
       behaviours.set(id, {
         failures,
         failure,

@@ -167,7 +167,7 @@ class Simulation {
     else if (action === 36 && faults.supervisors) this.#supervisors[place] = this.#supervise();
     else if (action === 37) this.#disturbWorker(place);
     else if (action === 39 && faults.retries) this.#store.retry();
-    else if (action === 38 && faults.cancel && this.#happens(4)) this.#store.cancel();
+    else if (action === 38 && faults.cancel && this.#happens(4)) this.#store.cancel(this.#happens(2));
     else if (action === 40) this.#answer();
   }
 

@@ -21,6 +21,23 @@ describe("a request that is well-formed and wrong", () => {
       ["/input/steps/0/tool invalid-input", "/input/oops invalid-input"],
     ],
     [
+      "what undoes a task, as of the task",
+      {
+        input: "",
+        plan: {
+          phases: parallel(
+            [task("a", { compensate: { agent: "nobody", input: "{{tasks.b.output}}" } })],
+            [task("b", { compensate: { agent: "probe", input: { sleepMs: -1, output: "{{tasks.a.output}}" } } })],
+          ),
+        },
+      },
+      [
+        "/plan/phases/0/tasks/0/compensate/agent unknown-agent",
+        "/plan/phases/0/tasks/0/compensate/input unresolvable-template",
+        "/plan/phases/1/tasks/0/compensate/input/sleepMs invalid-input",
+      ],
+    ],
+    [
       "a deadline that is not after the start",
       { input: "", agent: "worker", startAt: "2030-01-01T01:00:00+01:00", deadline },
       ["/deadline invalid"],
@@ -63,13 +80,7 @@ test("what this release does not do is refused field by field, all at once", () 
     callbackUrl: "http://example.test/",
     plan: {
       phases: parallel([
-        task("a", {
-          compensate: {
-            agent: "worker",
-            input: "",
-          },
-          onFailure: "compensate",
-        }),
+        task("a"),
         task("b", {
           agent: "probe",
           input: {
@@ -81,12 +92,7 @@ test("what this release does not do is refused field by field, all at once", () 
     },
   });
   expect(unsupportedFields(request).map(text).toSorted()).toEqual(
-    [
-      "/budget",
-      "/callbackUrl",
-      ...["compensate", "onFailure"].map((field) => `/plan/phases/0/tasks/0/${field}`),
-      "/plan/phases/0/tasks/1/input/approval",
-    ]
+    ["/budget", "/callbackUrl", "/plan/phases/0/tasks/1/input/approval"]
       .map((path) => `${path} not-supported`)
       .toSorted(),
   );
@@ -99,6 +105,7 @@ test("every field that this release does is accepted", () => {
     timeoutMs: 1,
     retry: { attempts: 1, backoffMs: 0 },
     deadline,
+    compensate: { agent: "worker", input: "{{tasks.a.output}}" },
     fallback: "planner",
     recovery: { unknown: "escalate", critical: "escalate" },
     onFailure: "continue",

@@ -8,7 +8,7 @@
 --   'waiting' it is not active.
 -- Answer per item: {'ok', seq of the first event, now} or {'stale'} (another decision came first, or another look has it: whoever
 --   commits must also be the one whose missing settlement has its dispatches repeated) or {'claimed', task}
---   (the claim that a change names has moved on) or {'settled', seq} (the item was settled before it expired) or {'unseen'} (it would end the workflow over a fact not seen).
+--   (the claim that a change names has moved on) or {'settled', seq} (the item was settled before it expired) or {'unseen'} (it would end the workflow, or begin to undo it, over a fact not seen).
 
 local function decideClaims(id, changes)
   local claims = {}
@@ -53,11 +53,14 @@ while position < #ARGV do
   for i = 1, nextNumber() do expired[i] = nextArg() end
 
   local index = indexKey(id)
-  local held = redis.call('HMGET', index, 'revision', 'tip', 'status', 'tenant', 'createdAt', 'endedAt', 'token', 'items')
+  local held = redis.call('HMGET', index, 'revision', 'tip', 'status', 'tenant', 'createdAt', 'endedAt', 'token', 'items',
+    'undoing')
   local tip = tonumber(held[2])
+  -- What is to be undone is named once: by a decision that has seen everything that was done.
+  local beginsUndoing = status == 'compensating' and not held[9]
   if tonumber(held[1]) ~= revision or held[6] or held[7] ~= token then
     answers[#answers + 1] = { 'stale' }
-  elseif keptMs > 0 and tip ~= seen then
+  elseif (keptMs > 0 or beginsUndoing) and tip ~= seen then
     answers[#answers + 1] = { 'unseen' }
   else
     local claims, refused = decideClaims(id, changes)
@@ -75,6 +78,11 @@ while position < #ARGV do
       end
       for _, field in ipairs(specs) do table.insert(fields, field) end
       writeHash(index, fields)
+      if beginsUndoing then
+        redis.call('HSET', index, 'undoing', 1)
+        -- Every claim of what was cancelled is closed by this very decision; what undoes is to run.
+        redis.call('HDEL', index, 'cancel')
+      end
       if keptMs > 0 then
         redis.call('HSET', index, 'endedAt', NOW, 'token', '')
         redis.call('SREM', ACTIVE, id)
