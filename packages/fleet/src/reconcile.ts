@@ -1,7 +1,6 @@
 import { randomBytes } from "node:crypto";
 import type { Logger, Metrics } from "@flotilla/runtime";
 import {
-  addedPhases,
   type AgentCatalog,
   decide,
   type Decision,
@@ -11,9 +10,7 @@ import {
   lookEveryMs,
   type Look,
   type Priority,
-  requestOf,
   shardOf,
-  undoRequests,
   type Wave,
   type WorkflowState,
 } from "@flotilla/workflow";
@@ -22,7 +19,7 @@ import { advance, everyLine, type FoldedLog, parseLines } from "./log.ts";
 import { LruMap } from "./lru-map.ts";
 import type { Queues } from "./queues.ts";
 import type { Reply, Scripts } from "./scripts.ts";
-import { specsOf, takeOverSpec } from "./spec.ts";
+import { specsOfEvent } from "./spec.ts";
 import { waveText } from "./wave.ts";
 import { leaseMs } from "./claims.ts";
 
@@ -262,17 +259,7 @@ export class Reconciler {
         return kind === "reopen" ? [kind, taskId, epoch, change.attempt, change.dispatch] : [kind, taskId, epoch, 0, 0];
       }),
     ];
-    const { request } = held.state;
-    const specs = events.flatMap((event) => {
-      if (event.type === "workflow.planned") return specsOf(addedPhases(event, request), request.input);
-      if (event.type === "workflow.compensating") {
-        const tasks = undoRequests(after, event.data.tasks);
-        return specsOf([{ name: "compensation", parallel: false, tasks }], request.input);
-      }
-      if (event.type !== "task.retrying" || event.data.agent === undefined) return [];
-      const task = requestOf(after, event.taskId);
-      return task ? [takeOverSpec(task, event.data.agent)] : [];
-    });
+    const specs = events.flatMap((event) => specsOfEvent(event, after));
     const items = events.flatMap((event, index) =>
       event.type === "item.opened" ? [[index + 1, event.data.kind]] : [],
     );

@@ -1,4 +1,14 @@
-import { findTemplates, type Json, type PhaseRequest, type TaskRequest } from "@flotilla/workflow";
+import {
+  addedPhases,
+  type EventBody,
+  findTemplates,
+  type Json,
+  type PhaseRequest,
+  requestOf,
+  type TaskRequest,
+  undoRequests,
+  type WorkflowState,
+} from "@flotilla/workflow";
 
 /** What a worker must know to run a task: stored when it is planned, answered by its claim. */
 export interface Spec {
@@ -24,6 +34,19 @@ export function specsOf(phases: readonly PhaseRequest[], workflowInput: Json): [
     }),
   );
   return wantsInput ? [...specs, [inputField, JSON.stringify(workflowInput)]] : specs;
+}
+
+/** The specs that go with an event, where `state` is the workflow after it, at once or later. */
+export function specsOfEvent(event: EventBody, state: WorkflowState): [field: string, text: string][] {
+  const { request } = state;
+  if (event.type === "workflow.planned") return specsOf(addedPhases(event, request), request.input);
+  if (event.type === "workflow.compensating") {
+    const tasks = undoRequests(state, event.data.tasks);
+    return specsOf([{ name: "compensation", parallel: false, tasks }], request.input);
+  }
+  if (event.type !== "task.retrying" || event.data.agent === undefined) return [];
+  const task = requestOf(state, event.taskId);
+  return task ? [takeOverSpec(task, event.data.agent)] : [];
 }
 
 /** The spec of a task that another agent type takes over, as a field of the index. */
