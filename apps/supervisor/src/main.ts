@@ -8,9 +8,14 @@ const metrics = createMetrics();
 const redis = redisSettings(config);
 const storage = openStorage(config, logger);
 const redisCheck = new RedisCheck(redis, logger);
+const { FLOTILLA_RECOVERY: recovery } = config;
 const supervisor = new Supervisor({
   redis,
-  defaults: { attempts: config.MAX_RETRIES + 1, concurrency: config.MAX_CONCURRENT_AGENTS },
+  defaults: {
+    attempts: config.MAX_RETRIES + 1,
+    concurrency: config.MAX_CONCURRENT_AGENTS,
+    ...(recovery ? { recovery } : {}),
+  },
   maxActiveWorkflows: config.MAX_ACTIVE_WORKFLOWS,
   retentionMs: config.FLOTILLA_RETENTION_MS,
   archive: {

@@ -30,7 +30,8 @@ export interface Run {
 export function createContext(run: Run): { ctx: AgentContext; effects: Effects; artifacts: () => Promise<Artifact[]> } {
   const { task, agent, journal, model, signal } = run;
   const blobs = patientBlobs(run.blobs, signal);
-  const steps = new Steps({ journal, blobs, signal, mayReplay: task.attempt > 1 || task.claim > 1 });
+  const { scope = "" } = task;
+  const steps = new Steps({ journal, blobs, signal, scope, mayReplay: task.attempt > 1 || task.claim > 1 });
   const written = new Map<string, Artifact>();
   const { tenant, workflowId, taskId, attempt, claim, epoch } = task;
   const effects = new Effects({ steps, journal, keyPrefix: `${workflowId}/${taskId}`, signal });

@@ -192,7 +192,7 @@ describe("a provider that fails", () => {
     provider.say({ kind: "error", status: 429, message: "slow down", retryAfter: "30" });
     expect(await rigOf({}).run()).toEqual({
       kind: "failed",
-      error: { class: "rate-limit", code: "rate-limited", message: "slow down" },
+      error: { class: "rate-limit", code: "rate-limited", message: "slow down", retryAfterMs: 30_000 },
     });
   });
 

@@ -136,7 +136,9 @@ export class Claims {
       input: claim.workflowInput,
       output: (id) => values.get(id),
     });
-    return { tenant, workflowId, taskId, agent, input, attempt, claim: claim.claim, epoch };
+    const { scope } = claim.spec;
+    const own = scope === undefined ? {} : { scope };
+    return { tenant, workflowId, taskId, agent, input, attempt, claim: claim.claim, epoch, ...own };
   }
 
   /**

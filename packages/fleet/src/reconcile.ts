@@ -1,12 +1,12 @@
 import { randomBytes } from "node:crypto";
 import type { Logger, Metrics } from "@flotilla/runtime";
 import {
-  addedPhases,
   type AgentCatalog,
   decide,
   type Decision,
   type Dispatch,
   type EventBody,
+  itemSeqOf,
   lookEveryMs,
   type Look,
   type Priority,
@@ -19,7 +19,7 @@ import { advance, everyLine, type FoldedLog, parseLines } from "./log.ts";
 import { LruMap } from "./lru-map.ts";
 import type { Queues } from "./queues.ts";
 import type { Reply, Scripts } from "./scripts.ts";
-import { specsOf } from "./spec.ts";
+import { specsOfEvent } from "./spec.ts";
 import { waveText } from "./wave.ts";
 import { leaseMs } from "./claims.ts";
 
@@ -259,13 +259,11 @@ export class Reconciler {
         return kind === "reopen" ? [kind, taskId, epoch, change.attempt, change.dispatch] : [kind, taskId, epoch, 0, 0];
       }),
     ];
-    const { request } = held.state;
-    const specs = events.flatMap((event) =>
-      event.type === "workflow.planned" ? specsOf(addedPhases(event, request), request.input) : [],
-    );
+    const specs = events.flatMap((event) => specsOfEvent(event, after));
     const items = events.flatMap((event, index) =>
       event.type === "item.opened" ? [[index + 1, event.data.kind]] : [],
     );
+    const expired = events.flatMap((event) => (event.type === "item.expired" ? [itemSeqOf(event.data.item)] : []));
     const hasEnded = after.endedAt !== undefined;
     // See the header of lua/commit.lua for the shape.
     const [answer, firstSeq, at] = (await this.#deps.scripts.item("commit", taken.tag, [
@@ -283,6 +281,8 @@ export class Reconciler {
       ...specs.flat(),
       items.length,
       ...items.flat(),
+      expired.length,
+      ...expired,
     ])) as ["ok", number, number] | [string];
     if (answer !== "ok" || firstSeq === undefined || at === undefined) {
       this.#deps.metrics.fencedWrites.inc({ script: "commit" });
@@ -329,8 +329,10 @@ export class Reconciler {
 
   #measure(events: readonly EventBody[], createdAt: number, at: number): void {
     const { metrics } = this.#deps;
-    for (const { type } of events) {
-      if (type === "task.retrying") metrics.recoveryOperations.inc({ strategy: "retry" });
+    for (const event of events) {
+      const { type } = event;
+      const strategy = strategyMeasured(event);
+      if (strategy) metrics.recoveryOperations.inc({ strategy });
       if (type === "task.crashed") metrics.recoveryOperations.inc({ strategy: "redispatch" });
       if (type === "task.quarantined") metrics.recoveryOperations.inc({ strategy: "quarantine" });
       if (type === "repair.applied") metrics.recoveryOperations.inc({ strategy: "repair" });
@@ -353,6 +355,13 @@ function firstDispatches(event: EventBody): string[] {
     default:
       return [];
   }
+}
+
+/** How the metrics name what is done about a failure. */
+function strategyMeasured(event: EventBody): string | undefined {
+  if (event.type === "task.compensated") return "compensate";
+  if (event.type === "task.retrying") return event.data.agent === undefined ? "retry" : "fallback";
+  return event.type === "item.opened" && event.data.kind === "escalation" ? "escalate" : undefined;
 }
 
 /** Whether it is one of those that `MAX_ACTIVE_WORKFLOWS` bounds. */

@@ -55,6 +55,8 @@ interface Commit {
   input?: string;
   /** By place among the events, from 1. */
   items?: [place: number, kind: string][];
+  /** Places of the lines that opened the items that expire. */
+  expired?: number[];
 }
 
 interface Settle {
@@ -190,11 +192,12 @@ export class Shard {
       specs = {},
       input,
       items = [],
+      expired = [],
     } = commit;
     const fields = Object.entries(specs).map(([task, text]) => [`spec:${task}`, text]);
     const opened = Object.keys(specs).map((task): [string, string, number, number, number] => ["open", task, 0, 1, 1]);
     if (input !== undefined) fields.push(["input", input]);
-    const lists = [events.map((event) => JSON.stringify(event)), [...opened, ...claims], fields, items];
+    const lists = [events.map((event) => JSON.stringify(event)), [...opened, ...claims], fields, items, expired];
     const args = [
       id,
       token,

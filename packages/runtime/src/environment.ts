@@ -1,6 +1,6 @@
 import { readFileSync } from "node:fs";
 import { delimiter, resolve } from "node:path";
-import { AgentType } from "@flotilla/workflow";
+import { AgentType, RecoveryTable } from "@flotilla/workflow";
 import { z } from "zod";
 
 const dayMs = 86_400_000;
@@ -42,6 +42,26 @@ const pemFile = z.string().transform((file, context) => {
     return z.NEVER;
   }
 });
+
+/** Recovery tables by agent type, as JSON. */
+const recovery = z.string().transform((text, context) => {
+  const parsed = AgentTables.safeParse(parsedJson(text));
+  if (parsed.success) return parsed.data;
+  const [issue] = parsed.error.issues;
+  const place = issue?.path.length ? ` at ${issue.path.join(".")}` : "";
+  context.addIssue({ code: "custom", message: `must be JSON of agent types, failure classes and strategies${place}` });
+  return z.NEVER;
+});
+
+const AgentTables = z.record(z.union([AgentType, z.literal("*")]), RecoveryTable);
+
+function parsedJson(text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch {
+    return undefined;
+  }
+}
 
 /** What every process reads. */
 export const processEnvironment = z.object({
@@ -117,6 +137,9 @@ export const supervisorEnvironment = z.object({
     .default(1000)
     .describe("tasks of one workflow that run at once, where the workflow does not say"),
   MAX_RETRIES: integer(0, 99).default(2).describe("tries of a task after the first, where the task does not say"),
+  FLOTILLA_RECOVERY: recovery
+    .exactOptional()
+    .describe("what is done about failures by agent type (`*` for all) and class, where the task does not say"),
   FLOTILLA_RETENTION_MS: integer(1, longestTimerMs)
     .default(dayMs)
     .describe("how long an ended workflow is kept in Redis, in ms"),

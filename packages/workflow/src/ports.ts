@@ -31,6 +31,8 @@ export interface ClaimedTask {
   claim: number;
   /** Rises with every claim of the task; what an older epoch writes is refused. */
   epoch: number;
+  /** Begins the keys of its steps where the agent took over from another, whose steps are not its own. */
+  scope?: string;
 }
 
 /** A step that has run: its result, or where the result is kept. */

@@ -72,8 +72,8 @@ export interface WorkflowStore {
     after: number,
     signal: AbortSignal,
   ): Promise<AsyncIterable<WorkflowEvent[]> | undefined>;
-  /** Idempotent; the status right after. */
-  cancel(tenant: string, id: string, reason?: string): Promise<WorkflowStatus | undefined>;
+  /** Idempotent; the status right after. What is being undone already goes on. */
+  cancel(tenant: string, id: string, reason?: string, compensates?: "compensates"): Promise<WorkflowStatus | undefined>;
   /** Lets a workflow go on that failed or was aborted. The same idempotency key retries it once. */
   retry(tenant: string, id: string, idempotencyKey?: string): Promise<RetryOutcome | undefined>;
   /** Stores a new workflow that shares the log up to `fromSeq`; see `forkLog`. Undefined when there is no source. */

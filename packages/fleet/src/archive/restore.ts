@@ -1,9 +1,9 @@
 import type { EventBody, WorkflowState } from "@flotilla/workflow";
-import { addedPhases, fold, isSettled } from "@flotilla/workflow";
+import { fold, isSettled } from "@flotilla/workflow";
 import { tagOf } from "../keys.ts";
 import { eventOf } from "../log.ts";
 import type { Scripts } from "../scripts.ts";
-import { specsOf } from "../spec.ts";
+import { specsOfEvent } from "../spec.ts";
 import type { History } from "./archive.ts";
 
 /**
@@ -129,11 +129,8 @@ function closed(claim: ArchivedClaim): [string, string] {
   return [`claim:${taskId}`, `${attempt} ${dispatch} ${epoch + epochsAhead} ${claims} ${state} - 0 ${completedAt}`];
 }
 
-function specFields({ request }: WorkflowState, { lines }: History): [string, string][] {
-  return lines.flatMap((line) => {
-    const event = eventOf(line);
-    return event.type === "workflow.planned" ? specsOf(addedPhases(event, request), request.input) : [];
-  });
+function specFields(state: WorkflowState, { lines }: History): [string, string][] {
+  return lines.flatMap((line) => specsOfEvent(eventOf(line), state));
 }
 
 function itemsOf({ fields, lines }: History): [string, string, number][] {
