@@ -94,6 +94,8 @@ export class AgentWorker implements Service {
       logger,
     });
     this.#renewal = setInterval(() => void this.#renewAll(claims), renewEveryMs);
+    // A series that begins at 1 hides its first step from `rate`.
+    for (const outcome of ["completed", "failed"]) metrics.agentExecutions.inc({ agent_type: agentType, outcome }, 0);
     await this.#reader.start();
   }
 
