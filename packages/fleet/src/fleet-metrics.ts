@@ -1,5 +1,6 @@
 import type { Metrics } from "@flotilla/runtime";
 import { ItemKind } from "@flotilla/workflow";
+import { backlogOf, countActive } from "./fleet-numbers.ts";
 import { admissionQueue, agentQueue, shardTag } from "./keys.ts";
 import type { Queues } from "./queues.ts";
 import type { Scripts } from "./scripts.ts";
@@ -51,8 +52,7 @@ export class FleetMetrics {
   }
 
   async #sampleActive(): Promise<number> {
-    const counts = await Promise.all(this.#shards.map((shard) => this.#scripts.call("active", shardTag(shard), [])));
-    const active = counts.reduce((sum: number, count) => sum + Number(count), 0);
+    const active = await countActive(this.#scripts, this.#shards);
     this.#metrics.activeWorkflows.set(active);
     return active;
   }
@@ -61,8 +61,7 @@ export class FleetMetrics {
     const names = [admissionQueue, ...agentTypes.map(agentQueue)];
     await Promise.all(names.map((queue) => this.#sampleQueue(queue)));
     for (const agent of agentTypes) {
-      const { wait, prioritized, active } = await this.#queues.depth(agentQueue(agent));
-      this.#metrics.queueBacklog.set({ agent_type: agent }, wait + prioritized + active);
+      this.#metrics.queueBacklog.set({ agent_type: agent }, backlogOf(await this.#queues.depth(agentQueue(agent))));
     }
   }
 

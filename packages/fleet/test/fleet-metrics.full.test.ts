@@ -1,6 +1,7 @@
 import { createLogger, createMetrics, type Metrics, redisSettingsOf } from "@flotilla/runtime";
 import { describeRealRedis, startRedis, type TestRedis, until } from "@flotilla/testkit";
 import { afterAll, beforeAll, expect, test } from "vitest";
+import { FleetNumbers } from "../src/fleet-numbers.ts";
 import { Supervisor } from "../src/supervisor.ts";
 import { phase, planOf, task, TestFleet } from "./fleet.ts";
 
@@ -23,11 +24,14 @@ describeRealRedis("metrics of several supervisors", () => {
   let fleet: TestFleet;
   const supervisors = [createMetrics(), createMetrics(), createMetrics()];
   const running: Supervisor[] = [];
+  let numbers: FleetNumbers;
 
   beforeAll(async () => {
     redis = await startRedis();
     const settings = redisSettingsOf(redis.url);
     fleet = await TestFleet.start({ redis: settings, supervisors: 0, workers: 0 });
+    numbers = new FleetNumbers({ redis: settings, logger });
+    await numbers.start();
     for (const metrics of supervisors) {
       const limits = { maxActiveWorkflows: 1000, retentionMs: 3_600_000 };
       const defaults = { attempts: 3, concurrency: 1000 };
@@ -38,6 +42,7 @@ describeRealRedis("metrics of several supervisors", () => {
   });
   afterAll(async () => {
     for (const supervisor of running) await supervisor.stop();
+    await numbers.stop();
     await fleet.stop();
     await redis.stop();
   });
@@ -62,6 +67,9 @@ describeRealRedis("metrics of several supervisors", () => {
       await until(async () => (await series(metrics, "flotilla_active_workflows")).get("") === 20);
       await until(async () => (await series(metrics, "flotilla_queue_backlog")).get('{agent_type="worker"}') === 20);
     }
+    const load = (await numbers.loads()).find(({ agentType }) => agentType === "worker");
+    expect(load).toEqual({ agentType: "worker", backlog: 20, workers: 1 });
+    expect(await numbers.activeWorkflows()).toBe(20);
     gate.resolve();
     await Promise.all(ids.map((id) => fleet.end(id)));
     // The log tells of the end before the supervisor that decided it has counted it.
@@ -88,6 +96,8 @@ describeRealRedis("metrics of several supervisors", () => {
     };
     await until(async () => (await shown()).every((size) => size > 0));
     await redis.kill();
+    // Who scales by it must not take silence for an empty queue.
+    await expect(numbers.loads()).rejects.toThrow();
     await until(async () => (await shown()).every((size) => size === 0), { timeoutMs: 60_000 });
     await redis.restart();
     await until(async () => (await shown()).every((size) => size > 0), { timeoutMs: 60_000 });
