@@ -70,7 +70,7 @@ describePrometheus("over a Prometheus that has scraped a fleet at work", () => {
   let prometheus: TestPrometheus;
 
   beforeAll(async () => {
-    fleet = await Fleet.start({ args: [...onlyProbes(2), "--no-autoscale"] });
+    fleet = await Fleet.start({ args: onlyProbes(2) });
     const targets = new Map<string, string[]>();
     for (const { role, metricsUrl } of fleet.ready.processes) {
       if (metricsUrl === undefined) continue;

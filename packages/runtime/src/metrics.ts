@@ -92,6 +92,12 @@ export function createMetrics() {
       buckets: durationBuckets,
       registers,
     }),
+    runningTasks: new Gauge({
+      name: "flotilla_running_tasks",
+      help: "Tasks that this process has claimed and not ended",
+      labelNames: ["agent_type"],
+      registers,
+    }),
     agentExecutions: new Counter({
       name: "flotilla_agent_executions_total",
       help: "Claims that ended, by outcome",

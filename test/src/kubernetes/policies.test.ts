@@ -46,7 +46,7 @@ const variables = new Map(
 );
 
 const drainSeconds = 10;
-const builtin = builtinAgents({ roots: [], dataDir: "" })
+const builtin = builtinAgents({ docsRoots: [], dataDir: "" })
   .map(({ type }) => type)
   .toSorted();
 
