@@ -2,6 +2,7 @@ import { mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { describeRealRedis, until } from "@flotilla/testkit";
+import type { Json } from "@flotilla/workflow";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { Fleet, onlyProbes } from "./fleet.ts";
 import { workspace } from "./flotilla.ts";
@@ -65,7 +66,7 @@ describeRealRedis("a local fleet that scales", () => {
       env: { AGENT_CONCURRENCY: "2" },
     });
     try {
-      const submit = async (input: object) => (await fleet.client.submit({ agent: "probe", input })).id;
+      const submit = async (input: Record<string, Json>) => (await fleet.client.submit({ agent: "probe", input })).id;
       const long = await Promise.all(
         Array.from({ length: 2 }, () => submit({ steps: [{ tool: "idempotent" }], sleepMs: 40_000 })),
       );
