@@ -1,5 +1,8 @@
+import { fork } from "node:child_process";
+import { once } from "node:events";
 import { existsSync, globSync } from "node:fs";
 import { readFile } from "node:fs/promises";
+import { createServer } from "node:http";
 import { join, resolve } from "node:path";
 import { builtinAgents } from "@flotilla/agents";
 import * as runtime from "@flotilla/runtime";
@@ -85,6 +88,26 @@ test("the image has the flags of the fleet's processes, another user than root, 
   expect(dockerfile).toMatch(/^USER \d{4,}:\d{4,}$/m);
   const apps = globSync("apps/*/package.json", { cwd: root }).map((file) => join(root, file));
   expect(apps).toHaveLength([...dockerfile.matchAll(/--workspace /g)].length);
+});
+
+test("the health check of a container follows the answer of whichever port has one", async () => {
+  let status = 200;
+  const server = createServer((_, response) => response.writeHead(status).end()).listen(0, "127.0.0.1");
+  await once(server, "listening");
+  const address = server.address();
+  const port = typeof address === "object" ? String(address?.port) : "";
+  const exitCode = (...ports: string[]) =>
+    new Promise((done) => {
+      const child = fork(join(root, "infra/docker/health.mjs"), ports, { execArgv: [] });
+      child.once("exit", done);
+    });
+  // Nobody listens on port 1.
+  expect(await exitCode("1", port)).toBe(0);
+  status = 503;
+  expect(await exitCode(port, "1")).toBe(1);
+  status = 404;
+  expect(await exitCode(port, "1")).toBe(1);
+  server.close();
 });
 
 describePromtool("the Prometheus of compose", () => {

@@ -2,7 +2,7 @@ import type { AgentLoad } from "@flotilla/fleet";
 import { type LabelSelector, parseLabelSelector } from "./label-selector.ts";
 
 /** Group and version of the API that a horizontal pod autoscaler reads `External` metrics from. */
-export const groupVersion = "external.metrics.k8s.io/v1beta1";
+const groupVersion = "external.metrics.k8s.io/v1beta1";
 
 const group = { name: "external.metrics.k8s.io", version: { groupVersion, version: "v1beta1" } };
 
