@@ -12,7 +12,11 @@ const redis = redisSettings(config);
 const redisCheck = new RedisCheck(redis, logger);
 const agent = await findAgent(config);
 const workerId = `${hostname()}.${process.pid}`;
-const { blobs, archive, services: storage, executor } = createExecution(config, agent, logger);
+const execution = createExecution(config, agent, logger, (tokens) => {
+  metrics.modelTokens.inc({ agent_type: agent.type, direction: "input" }, tokens.input);
+  metrics.modelTokens.inc({ agent_type: agent.type, direction: "output" }, tokens.output);
+});
+const { blobs, archive, services: storage, executor } = execution;
 const worker = new AgentWorker({
   redis,
   agentType: agent.type,

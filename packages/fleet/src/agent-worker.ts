@@ -94,6 +94,9 @@ export class AgentWorker implements Service {
       logger,
     });
     this.#renewal = setInterval(() => void this.#renewAll(claims), renewEveryMs);
+    metrics.runningTasks.set({ agent_type: agentType }, 0);
+    // A series that begins at 1 hides its first step from `rate`.
+    for (const outcome of ["completed", "failed"]) metrics.agentExecutions.inc({ agent_type: agentType, outcome }, 0);
     await this.#reader.start();
   }
 
@@ -141,11 +144,13 @@ export class AgentWorker implements Service {
     const startedAt = performance.now();
     const controller = new AbortController();
     this.#running.set(holder, { claim, controller });
+    metrics.runningTasks.set({ agent_type: agentType }, this.#running.size);
     let outcome: string;
     try {
       outcome = await this.#run(claims, claim, controller.signal);
     } finally {
       this.#running.delete(holder);
+      metrics.runningTasks.set({ agent_type: agentType }, this.#running.size);
     }
     metrics.agentExecutions.inc({ agent_type: agentType, outcome });
     metrics.taskDurationSeconds.observe((performance.now() - startedAt) / 1000);

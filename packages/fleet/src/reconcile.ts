@@ -98,6 +98,8 @@ export class Reconciler {
   readonly #deps: ReconcilerDeps;
   readonly #cache = new LruMap<string, Cached>(cachedWorkflows);
   readonly #failures = new LruMap<string, number>(cachedWorkflows);
+  /** By shard, for a sweep reads some of them and the metric tells of all. */
+  readonly #lateMs = new Map<string, number>();
 
   constructor(deps: ReconcilerDeps) {
     this.#deps = deps;
@@ -107,7 +109,6 @@ export class Reconciler {
   async sweep(shardNames: Iterable<string>): Promise<void> {
     const token = newToken();
     const taken: Taken[] = [];
-    let lateMs = 0;
     await Promise.all(
       Array.from(shardNames, async (shard) => {
         const tag = shardTag(shard);
@@ -120,13 +121,13 @@ export class Reconciler {
           ...[string, number, number, Reply, (string | number)[]][],
         ];
         if (nextDue >= 0) this.#deps.onDue(shard, nextDue - now);
-        lateMs = Math.max(lateMs, late);
+        this.#lateMs.set(shard, late);
         for (const [id, revision, repeated, lines = [], expired] of entries) {
           taken.push({ id, tag, token, now, revision, isRepeated: repeated === 1, lines, expired: pairs(expired) });
         }
       }),
     );
-    this.#deps.metrics.dueLagSeconds.set(lateMs / 1000);
+    this.#deps.metrics.dueLagSeconds.set(Math.max(0, ...this.#lateMs.values()) / 1000);
     await this.#lookAt(taken);
   }
 

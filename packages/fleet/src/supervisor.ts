@@ -104,8 +104,7 @@ export class Supervisor implements Service {
     await admission.start();
 
     this.#every(refreshMs, async () => {
-      await this.#refresh(scripts);
-      await admission.measure(() => fleetMetrics.sampleActive());
+      await Promise.all([this.#refresh(scripts), admission.measure(() => fleetMetrics.sampleActive())]);
     });
     this.#every(mendMs, () => mendQueues({ scripts, metrics, logger }, [admissionQueue, ...this.#queueNames()]));
     this.#every(5 * refreshMs, async () => {
@@ -171,6 +170,8 @@ export class Supervisor implements Service {
       } catch (error) {
         if (this.#isStopping) return;
         this.#options.logger.warn({ err: error }, "a sweep failed");
+        // Nobody knows it now: what was measured before would say that all is well.
+        this.#options.metrics.dueLagSeconds.remove();
         await delay(250);
       }
     }

@@ -168,6 +168,13 @@ export const agentEnvironment = z.object({
     .describe("folders below which agents may read documents, separated as in `PATH`; none unless set"),
 });
 
+/** What the metrics adapter reads. */
+export const adapterEnvironment = z.object({
+  ADAPTER_PORT: port.default(6443).describe("port of the API `external.metrics.k8s.io`; 0 picks one"),
+  ADAPTER_TLS_CERT: path.describe("PEM file of the certificate that the adapter shows; read anew each minute"),
+  ADAPTER_TLS_KEY: path.describe("PEM file of that certificate's key"),
+});
+
 /** Switches of the probe agent, which exists for tests. */
 export const probeEnvironment = z.object({
   FLOTILLA_PROBE: flag.default(false).describe("whether the agent type `probe` exists; refused in production"),
