@@ -9,8 +9,8 @@ export default defineConfig({
     // These find what hangs. They bound nothing else: a machine that is busy starts a process in seconds.
     testTimeout: 60_000,
     hookTimeout: 60_000,
-    // Tests start processes of their own: more workers than this only make them wait for each other.
-    maxWorkers: 2,
+    // Most tests wait for processes of their own: one more than there are cores of the smallest machine.
+    maxWorkers: 3,
     pool: "forks",
     projects: [
       { extends: true, test: { name: "fast", include: [quick], exclude: [...configDefaults.exclude, long] } },

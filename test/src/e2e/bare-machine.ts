@@ -14,7 +14,7 @@ export async function bareMachine(folder: string): Promise<CommandOptions> {
   await Promise.all([
     cp(join(workspace, "apps"), join(home, "apps"), { recursive: true, filter }),
     ...["sh", "sleep"].map((tool) => symlink(join("/bin", tool), join(bin, tool))),
-    ...["package.json", "packages", "node_modules", "docs"].map((name) =>
+    ...["package.json", "packages", "node_modules", "docs", "kubernetes"].map((name) =>
       symlink(join(workspace, name), join(home, name)),
     ),
   ]);
