@@ -121,9 +121,9 @@ const submits = [
     "400 invalid-body /input/sleepMs",
   ),
   submit(
-    "an approval of a later release",
-    { input: { approval: { summary: "" } }, agent: "probe" },
-    "422 not-supported /input/approval",
+    "a signal of a later release",
+    { input: { awaitSignal: "go" }, agent: "probe" },
+    "422 not-supported /input/awaitSignal",
   ),
 ];
 

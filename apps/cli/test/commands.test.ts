@@ -27,6 +27,8 @@ test("every command of the contract is there, with a description and --json", ()
     "retry",
     "fork",
     "inbox",
+    "approve",
+    "deny",
     "settle",
     "create",
     "list",

@@ -6,6 +6,7 @@ import { generate } from "./generate.ts";
 import type { Model } from "./models/model.ts";
 import { patientBlobs } from "./patient-blobs.ts";
 import { Steps } from "./steps.ts";
+import { Waits } from "./waits.ts";
 
 /** Longest word to watchers; the rest is cut off. */
 const maxProgressLength = 1000;
@@ -15,6 +16,7 @@ const artifactNamePattern = /^[A-Za-z0-9][A-Za-z0-9._-]{0,127}$/;
 // Names that agents give to steps hold no `#`, so the runtime's own keys cannot meet theirs.
 const stepNamePattern = /^[^#\p{Cc}]{1,200}$/u;
 const artifactKey = "#artifact/";
+const approvalKey = "#approval/";
 
 /** One run of one task: its agent, the ports that it reaches the world through, and when to stop. */
 export interface Run {
@@ -26,11 +28,21 @@ export interface Run {
   signal: AbortSignal;
 }
 
-/** The context of a run, its effects, and the artifacts that the task has made, in this run or in those that it replays. */
-export function createContext(run: Run): { ctx: AgentContext; effects: Effects; artifacts: () => Promise<Artifact[]> } {
+/** What a run is handed, and what is left of it when it has ended. */
+export interface RunContext {
+  ctx: AgentContext;
+  effects: Effects;
+  waits: Waits;
+  /** The files that the task has made, in this run or in those that it replays. */
+  artifacts(): Promise<Artifact[]>;
+}
+
+/** The context of a run. */
+export function createContext(run: Run): RunContext {
   const { task, agent, journal, model, signal } = run;
   const blobs = patientBlobs(run.blobs, signal);
   const steps = new Steps({ journal, blobs, signal, mayReplay: task.attempt > 1 || task.claim > 1 });
+  const waits = new Waits(steps);
   const written = new Map<string, Artifact>();
   const { tenant, workflowId, taskId, attempt, claim, epoch } = task;
   const effects = new Effects({ steps, journal, keyPrefix: `${workflowId}/${taskId}`, signal });
@@ -62,8 +74,13 @@ export function createContext(run: Run): { ctx: AgentContext; effects: Effects; 
       return effects.run({ step: steps.keyFor(name), tool: name, input, effect, run: fn, attested });
     },
 
+    async approve(name, given, question) {
+      refuseReserved(name);
+      return waits.approve({ step: steps.keyFor(approvalKey + name), action: name }, given, question);
+    },
+
     generate: (generation) =>
-      generate({ model, steps, effects, signal, granted: () => agent.tools?.(ctx) ?? {} }, generation),
+      generate({ model, steps, effects, waits, signal, granted: () => agent.tools?.(ctx) ?? {} }, generation),
 
     async writeArtifact(name, content, contentType) {
       if (!artifactNamePattern.test(name)) {
@@ -88,6 +105,7 @@ export function createContext(run: Run): { ctx: AgentContext; effects: Effects; 
   return {
     ctx,
     effects,
+    waits,
     async artifacts() {
       const replayed = (await steps.recorded(artifactKey)).map((record) => Artifact.parse(record));
       return [...new Map([...replayed.map((artifact) => [artifact.name, artifact] as const), ...written]).values()];

@@ -39,6 +39,7 @@ const idleContext: AgentContext = {
   modelName: "",
   step: refuse,
   effect: refuse,
+  approve: refuse,
   generate: refuse,
   writeArtifact: refuse,
   progress: refuse,

@@ -13,8 +13,7 @@ import type { Logger } from "@flotilla/runtime";
 import { z } from "zod";
 import type { Agent, AgentResult } from "./agent.ts";
 import { classify } from "./classify.ts";
-import { createContext } from "./context.ts";
-import type { Effects } from "./effects.ts";
+import { createContext, type RunContext } from "./context.ts";
 import type { Model } from "./models/model.ts";
 
 /** Largest output of a task, in bytes of JSON. */
@@ -44,7 +43,7 @@ export function createExecutor({ agents, blobs, model, logger }: ExecutorOptions
       if (!agent) throw dataError("unknown-agent", `this worker has no agent of type ${task.agent}`);
       const input = accept(agent.input, task.input, "invalid-input");
       const run = createContext({ task, agent, journal, blobs, model, signal });
-      return await untilSettled(run.effects, signal, async () => {
+      return await untilSettled(run, signal, async () => {
         const result = await agent.run(run.ctx, input);
         return completed(agent, result, await run.artifacts());
       });
@@ -59,9 +58,9 @@ export function createExecutor({ agents, blobs, model, logger }: ExecutorOptions
   };
 }
 
-/** The outcome of the work once no effect of it is under way; parked where one is in doubt, whatever the work came to. */
+/** The outcome of the work once no effect of it is under way; where one is in doubt or the run waits, that is it. */
 async function untilSettled(
-  effects: Effects,
+  { effects, waits }: Pick<RunContext, "effects" | "waits">,
   signal: AbortSignal,
   work: () => Promise<TaskOutcome>,
 ): Promise<TaskOutcome> {
@@ -69,6 +68,7 @@ async function untilSettled(
   await effects.settled();
   signal.throwIfAborted();
   if (effects.doubt) return { kind: "parked", doubt: effects.doubt };
+  if (waits.outcome) return waits.outcome;
   if (ended.status === "rejected") throw ended.reason;
   return ended.value;
 }

@@ -11,4 +11,5 @@ export { serveTask } from "./isolation/serve-task.ts";
 export { AgentModuleError, loadAgents } from "./load-agents.ts";
 export { createModel, type LanguageModel, type Model, type ModelSettings } from "./models/model.ts";
 export { createProbe } from "./probe/probe.ts";
+export type { ApprovalQuestion } from "./waits.ts";
 export { TaskError } from "@flotilla/workflow";

@@ -105,8 +105,8 @@ export interface Client {
   /** What waits for a person, newest first. */
   inbox(options?: InboxOptions & CallOptions): Promise<ItemPage>;
   /**
-   * Settles an item. `ProblemError` code `already-settled` when somebody was first: that may have been an earlier try of
-   * this very call, whose answer was lost; the event `item.settled` says who it was.
+   * Settles an item. `ProblemError` code `already-settled` when somebody was first; the event `item.settled` says who it
+   * was. A call that is repeated because its answer was lost gets that answer.
    */
   settle(item: string, verdict: Verdict, options?: CallOptions): Promise<SettledItem>;
   agents(options?: CallOptions): Promise<AgentView[]>;

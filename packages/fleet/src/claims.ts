@@ -157,6 +157,10 @@ export class Claims {
         const data = { kind: "outcome-unknown" as const, summary, detail };
         return this.#record(claim, "parked", "", false, { type: "item.opened", ...at, data });
       }
+      case "asks": {
+        const data = { kind: "approval" as const, ...outcome.approval };
+        return this.#record(claim, "parked", "", false, { type: "item.opened", ...at, data });
+      }
       case "died": {
         const data = { deaths: claim.deaths + 1, isolated: outcome.reason };
         return this.#record(claim, "died", "", false, { type: "task.crashed", ...at, data });

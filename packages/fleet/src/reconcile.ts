@@ -7,6 +7,7 @@ import {
   type Decision,
   type Dispatch,
   type EventBody,
+  itemSeqOf,
   lookEveryMs,
   type Look,
   type Priority,
@@ -266,6 +267,7 @@ export class Reconciler {
     const items = events.flatMap((event, index) =>
       event.type === "item.opened" ? [[index + 1, event.data.kind]] : [],
     );
+    const expired = events.flatMap((event) => (event.type === "item.expired" ? [itemSeqOf(event.data.item)] : []));
     const hasEnded = after.endedAt !== undefined;
     // See the header of lua/commit.lua for the shape.
     const [answer, firstSeq, at] = (await this.#deps.scripts.item("commit", taken.tag, [
@@ -283,6 +285,8 @@ export class Reconciler {
       ...specs.flat(),
       items.length,
       ...items.flat(),
+      expired.length,
+      ...expired,
     ])) as ["ok", number, number] | [string];
     if (answer !== "ok" || firstSeq === undefined || at === undefined) {
       this.#deps.metrics.fencedWrites.inc({ script: "commit" });

@@ -55,6 +55,8 @@ interface Commit {
   input?: string;
   /** By place among the events, from 1. */
   items?: [place: number, kind: string][];
+  /** Places of the lines that opened the items that expire. */
+  expired?: number[];
 }
 
 interface Settle {
@@ -112,6 +114,7 @@ export class Shard {
   readonly tag: string;
   readonly connection: Connection;
   readonly #scripts: Scripts;
+  #words = 0;
 
   constructor(connection: Connection) {
     this.name = (shardsMade++).toString(36).padStart(2, "0");
@@ -190,11 +193,12 @@ export class Shard {
       specs = {},
       input,
       items = [],
+      expired = [],
     } = commit;
     const fields = Object.entries(specs).map(([task, text]) => [`spec:${task}`, text]);
     const opened = Object.keys(specs).map((task): [string, string, number, number, number] => ["open", task, 0, 1, 1]);
     if (input !== undefined) fields.push(["input", input]);
-    const lists = [events.map((event) => JSON.stringify(event)), [...opened, ...claims], fields, items];
+    const lists = [events.map((event) => JSON.stringify(event)), [...opened, ...claims], fields, items, expired];
     const args = [
       id,
       token,
@@ -242,9 +246,13 @@ export class Shard {
     return answer;
   }
 
-  /** The word of a person on the item that the line `seq` opened. */
-  answer(id: string, seq: number, { owner = tenant, task = "a", step = "pay", entry = "word" } = {}): Promise<Reply> {
-    return this.item("answer", [id, seq, owner, JSON.stringify({ type: "item.settled" }), task, step, entry]);
+  /** The word of a person on the item that the line `seq` opened; one that nobody has said before, unless it is given. */
+  answer(
+    id: string,
+    seq: number,
+    { owner = tenant, task = "a", step = "pay", entry = "word", word = `word-${this.#words++}` } = {},
+  ): Promise<Reply> {
+    return this.item("answer", [id, seq, owner, JSON.stringify({ type: "item.settled" }), task, step, entry, word]);
   }
 
   /** Ids of one page of the inbox. */

@@ -2,11 +2,11 @@ import { type EventBody, requestedPhases, singleTask } from "./event.ts";
 import type { Failure } from "./failure.ts";
 import { type Dispatch, schedulingOf } from "./dispatch.ts";
 import { StateDraft } from "./fold.ts";
-import type { ItemKind } from "./item.ts";
 import { lookAhead, type Wave } from "./look-ahead.ts";
 import { type AgentCatalog, planIssues } from "./plan.ts";
 import { PhaseRequest, type Priority } from "./request.ts";
 import { retryDelayMs } from "./retry.ts";
+import { verdictFailure } from "./verdict.ts";
 import {
   fatalFailure,
   isOutstanding,
@@ -117,6 +117,7 @@ class Decider {
     if (!this.#state.isPlanned) this.#plan();
     this.#judgeExpired();
     this.#quarantine();
+    this.#expire();
     this.#carryOutVerdicts();
     this.#judgeProposals();
     const failed = this.#fatalTask();
@@ -186,6 +187,14 @@ class Decider {
     }
   }
 
+  #expire(): void {
+    for (const { id: taskId, attempt, stage } of this.#state.tasks.values()) {
+      if (stage.kind !== "waiting" || stage.verdict !== undefined || stage.expiresAt === undefined) continue;
+      if (stage.expiresAt > this.#look.now) this.#nextLook = Math.min(this.#nextLook, stage.expiresAt);
+      else this.#emit({ type: "item.expired", taskId, attempt, data: { item: stage.item } });
+    }
+  }
+
   #carryOutVerdicts(): void {
     for (const { id: taskId, attempt, deaths, stage } of this.#state.tasks.values()) {
       if (stage.kind !== "waiting" || stage.verdict === undefined) continue;
@@ -193,7 +202,7 @@ class Decider {
         type: "task.failed",
         taskId,
         attempt,
-        data: { error: givenUp(stage.about, deaths, stage.verdict) },
+        data: { error: verdictFailure(stage.about, deaths, stage.verdict) },
       });
     }
   }
@@ -324,17 +333,6 @@ class Decider {
       // The first attempt of a task that nobody has claimed is open without a word.
       if (attempt > 1 || dispatch > 1) this.#claims.push({ kind: "reopen", taskId, epoch, attempt, dispatch });
     }
-  }
-}
-
-/** Why a task has failed that a person has given up. */
-function givenUp(about: ItemKind, deaths: number, reason: string): Failure {
-  const because = reason === "" ? "" : `: ${reason}`;
-  switch (about) {
-    case "outcome-unknown":
-      return { class: "unknown", code: "outcome-unknown", message: `an effect was left in doubt${because}` };
-    case "quarantine":
-      return { class: "poison", code: "worker-died", message: `${deaths} processes died under this task${because}` };
   }
 }
 

@@ -102,8 +102,10 @@ export const EventBody = z.discriminatedUnion("type", [
       by: z.string().meta({ description: "id of the API key" }),
       reason: z.string().exactOptional(),
       result: JsonValue.exactOptional().meta({ description: "of an effect that happened" }),
+      edit: JsonValue.exactOptional().meta({ description: "in place of the arguments" }),
     }),
   ),
+  taskEvent("item.expired", z.object({ item: z.string() })),
   taskEvent("repair.applied", z.object({ kind: z.enum(["job-missing", "rebuilt"]), dispatch: z.int() })),
 ]);
 export type EventBody = z.infer<typeof EventBody>;

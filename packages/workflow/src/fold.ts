@@ -6,6 +6,7 @@ import type { PhaseRequest } from "./request.ts";
 import {
   fatalFailure,
   isSettled,
+  type ItemVerdict,
   type PhaseState,
   type TaskStage,
   type TaskState,
@@ -45,6 +46,18 @@ function submitted(id: string, event: WorkflowEvent & EventOf<"workflow.submitte
     updatedAt: createdAt,
     endedAt: undefined,
   };
+}
+
+/** The stage of a task whose item has just been opened. */
+function waitingFor(item: string, { at, data }: WorkflowEvent & EventOf<"item.opened">): TaskStage {
+  const expiry = "expiresInMs" in data ? { expiresAt: at + data.expiresInMs } : {};
+  return { kind: "waiting", since: at, item, about: data.kind, ...expiry };
+}
+
+/** Whether a task waits for this item, and nobody has said yet what is to become of it. */
+function isOpen(stage: TaskStage, item: string): stage is Extract<TaskStage, { kind: "waiting" }> {
+  if (stage.kind !== "waiting" || stage.verdict !== undefined) return false;
+  return itemSeqOf(stage.item) === itemSeqOf(item);
 }
 
 /** Whether the plan is not there yet: all that stands is the planner's own task. */
@@ -120,14 +133,11 @@ export class StateDraft {
       case "repair.applied":
         return this.#repaired(event);
       case "item.opened":
-        return this.#stage(event.taskId, {
-          kind: "waiting",
-          since: event.at,
-          item: itemIdOf(this.#state.id, event.seq),
-          about: event.data.kind,
-        });
+        return this.#stage(event.taskId, waitingFor(itemIdOf(this.#state.id, event.seq), event));
       case "item.settled":
         return this.#settled(event);
+      case "item.expired":
+        return this.#judged(event.taskId, event.data.item, { kind: "expired" });
       case "task.completed":
         return this.#completed(event);
       case "task.failed":
@@ -227,8 +237,10 @@ export class StateDraft {
 
   #settled({ taskId, at, data }: WorkflowEvent & EventOf<"item.settled">): void {
     const task = this.#tasks.get(taskId);
-    if (task?.stage.kind !== "waiting" || itemSeqOf(task.stage.item) !== itemSeqOf(data.item)) return;
+    if (!task || !isOpen(task.stage, data.item)) return;
     switch (data.decision) {
+      case "approve":
+      case "edit":
       case "happened":
       case "not-happened":
         return this.#stage(taskId, { kind: "returned", since: at });
@@ -236,9 +248,15 @@ export class StateDraft {
         const again = { attempt: task.attempt + 1, dispatch: 0, deaths: isolationDeaths };
         return this.#stage(taskId, { kind: "pending", since: at }, again);
       }
+      case "deny":
       case "fail":
-        return this.#stage(taskId, { ...task.stage, verdict: data.reason ?? "" });
+        return this.#judged(taskId, data.item, { kind: "given-up", reason: data.reason ?? "" });
     }
+  }
+
+  #judged(taskId: string, item: string, verdict: ItemVerdict): void {
+    const stage = this.#tasks.get(taskId)?.stage;
+    if (stage && isOpen(stage, item)) this.#stage(taskId, { ...stage, verdict });
   }
 
   #completed(event: WorkflowEvent & EventOf<"task.completed">): void {

@@ -1,5 +1,5 @@
 import type { Artifact } from "./event.ts";
-import type { Doubt } from "./item.ts";
+import type { ApprovalRequest, Doubt } from "./item.ts";
 import type { Failure } from "./failure.ts";
 import type { Json } from "./json.ts";
 import type { PhaseRequest } from "./request.ts";
@@ -97,6 +97,8 @@ export type TaskOutcome =
   | { kind: "failed"; error: Failure }
   /** An effect may have happened and nobody knows: the task waits for a person, its attempt unspent. */
   | { kind: "parked"; doubt: Doubt }
+  /** A person must say first that what comes next may be done: the task waits for them, its attempt unspent. */
+  | { kind: "asks"; approval: ApprovalRequest }
   /** The process that the task had to itself died, and that was its own doing: nobody had told it to end. */
   | { kind: "died"; reason: string };
 

@@ -80,9 +80,7 @@ export type ProbeInput = z.infer<typeof ProbeInput>;
  */
 export function unsupportedProbeFields(input: unknown): Issue[] {
   if (!isRecord(input)) return [];
-  const paths = ["handoff", "approval", "awaitSignal"]
-    .filter((field) => input[field] !== undefined)
-    .map((field) => [field]);
+  const paths = ["handoff", "awaitSignal"].filter((field) => input[field] !== undefined).map((field) => [field]);
   return paths.map((path) => ({
     path: jsonPointer(path),
     code: "not-supported",

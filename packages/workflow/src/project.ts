@@ -131,7 +131,10 @@ function waitOf(state: WorkflowState, task: TaskState): WaitingFor | undefined {
   if (isSettled(stage) || stage.kind === "running" || stage.kind === "proposing" || !("since" in stage))
     return undefined;
   const since = time(stage.since);
-  if (stage.kind === "waiting") return { reason: "person", since, item: stage.item };
+  if (stage.kind === "waiting") {
+    const until = stage.expiresAt === undefined ? {} : { until: time(stage.expiresAt) };
+    return { reason: "person", since, ...until, item: stage.item };
+  }
   if (stage.kind !== "pending" && stage.kind !== "failing") return { reason: "worker", since };
   if (stage.kind === "failing") return { reason: "retry-backoff", since };
   if (!isReady(state, task)) return { reason: "dependency", since };

@@ -17,8 +17,8 @@ export type TaskStage =
   | { kind: "returned"; since: number }
   /** The process that it had to itself died; the next look asks a person. */
   | { kind: "condemned"; since: number; reason: string }
-  /** For a person to settle an item; with a verdict, for the look that carries it out. */
-  | { kind: "waiting"; since: number; item: string; about: ItemKind; verdict?: string }
+  /** For a person to settle an item before it expires; with a verdict, for the look that carries it out. */
+  | { kind: "waiting"; since: number; item: string; about: ItemKind; expiresAt?: number; verdict?: ItemVerdict }
   /** The attempt failed and another will be made. */
   | { kind: "failing"; since: number; error: Failure }
   /** Done, with phases to append that nobody has looked at yet. */
@@ -26,6 +26,9 @@ export type TaskStage =
   | { kind: "completed"; at: number; output: TaskOutput }
   | { kind: "failed"; at: number; error: Failure }
   | { kind: "cancelled"; at: number };
+
+/** Why a task fails that has waited for a person: they gave it up, or said nothing in time. */
+export type ItemVerdict = { kind: "given-up"; reason: string } | { kind: "expired" };
 
 /** What a task gave: the log holds it up to 1 KB, beyond that only its size. */
 export interface TaskOutput {

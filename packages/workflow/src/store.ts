@@ -104,6 +104,8 @@ export interface Verdict {
   reason?: string;
   /** Of an effect that happened; null unless given. */
   result?: Json;
+  /** In place of the arguments that were to be approved. */
+  edit?: Json;
 }
 
 export type SettleOutcome =
@@ -118,7 +120,10 @@ export type SettleOutcome =
 export interface Inbox {
   /** Newest first. Undefined when the cursor is not one of ours. */
   list(query: ItemQuery): Promise<{ items: ItemView[]; cursor?: string } | undefined>;
-  /** Settled durably when it resolves so, by exactly one of however many ask; `by` is the id of an API key. */
+  /**
+   * Settled durably when it resolves so, by exactly one of however many ask; `by` is the id of an API key. Who says the
+   * very same again, because the answer was lost, gets it again.
+   */
   settle(tenant: string, item: string, verdict: Verdict, by: string): Promise<SettleOutcome>;
 }
 

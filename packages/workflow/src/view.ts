@@ -1,7 +1,7 @@
 import { z } from "zod";
 import { Artifact } from "./event.ts";
 import { Failure } from "./failure.ts";
-import { Doubt, ItemDecision, ItemKind, Quarantine } from "./item.ts";
+import { Approval, Doubt, ItemDecision, ItemKind, Quarantine } from "./item.ts";
 import type { Json } from "./json.ts";
 import { PlanRequest, Priority } from "./request.ts";
 
@@ -107,7 +107,11 @@ export const ItemView = z.object({
   workflowId: z.string(),
   taskId: z.string().exactOptional(),
   summary: z.string(),
-  detail: z.union([Doubt.extend({ attempt: z.int() }), Quarantine.extend({ attempt: z.int() })]),
+  detail: z.union([
+    Doubt.extend({ attempt: z.int() }),
+    Quarantine.extend({ attempt: z.int() }),
+    Approval.extend({ attempt: z.int() }),
+  ]),
   decisions: z.array(ItemDecision),
   openedAt: Time,
   expiresAt: Time.exactOptional(),

@@ -98,6 +98,7 @@ class Walk {
       case "task.quarantined":
       case "item.opened":
       case "item.settled":
+      case "item.expired":
       case "task.retrying":
       case "task.cancelled":
         return this.#judgeTask(before, event, report);
@@ -166,7 +167,7 @@ class Walk {
       if (kind !== "condemned") report("validity", `${task.id} is ${kind}`);
       return;
     }
-    if (event.type === "item.settled") {
+    if (event.type === "item.settled" || event.type === "item.expired") {
       const isItsOwn = task.stage.kind === "waiting" && task.stage.item === event.data.item;
       if (!isItsOwn || task.stage.verdict !== undefined) report("validity", `${task.id} is ${kind}`);
       return;

@@ -41,6 +41,8 @@ export type Defect =
   | "forks-are-not-told"
   /** An item may be settled that is not open any more. */
   | "items-are-settled-again"
+  /** An item expires that has just been settled. */
+  | "expires-over-an-answer"
   /** A look that is settled forgets facts that came while it went on. */
   | "settle-forgets-facts";
 
@@ -212,13 +214,17 @@ export class ModelStore {
     events: readonly EventBody[],
     changes: readonly ClaimChange[],
     isEnd: boolean,
-  ): number | "stale" | "unseen" | "claimed" {
+  ): number | "stale" | "unseen" | "claimed" | "settled" {
     if (this.#hasEnded) return "stale";
     const isOvertaken = this.#taken !== token || revision !== this.#revision;
     if (isOvertaken && this.#defect !== "revisions-are-not-compared") return "stale";
     if (isEnd && seen !== this.log.length && this.#defect !== "ends-over-unseen-facts") return "unseen";
     const claims = this.#changed(changes);
     if (!claims) return "claimed";
+    const expired = events.flatMap((event) => (event.type === "item.expired" ? [event.data.item] : []));
+    const isSettled = expired.some((item) => !this.#items.has(item));
+    if (isSettled && this.#defect !== "expires-over-an-answer") return "settled";
+    for (const item of expired) this.#items.delete(item);
     for (const [taskId, claim] of claims) {
       this.#claims.set(taskId, claim);
       this.#leases.delete(taskId);

@@ -17,6 +17,7 @@ describe("the input of the probe", () => {
       ],
     },
     { fail: [{ attempt: 1, class: "rate-limit" }], crash: [{}] },
+    { approval: { summary: "sure?" } },
     { steps: [{ tool: "idempotent" }], crash: [{ step: 0, at: "during" }] },
   ])("is taken: %j", (input) => {
     expect(probeInputIssues(input)).toEqual([]);
@@ -99,11 +100,10 @@ describe("the input of the probe", () => {
   test("may name what this release does not do, and is told where", () => {
     const input = {
       handoff: { to: "research", payload: {} },
-      approval: { summary: "sure?" },
       awaitSignal: "go",
     };
     expect(probeInputIssues(input)).toEqual([]);
-    expect(paths(unsupportedProbeFields(input))).toEqual(["/handoff", "/approval", "/awaitSignal"]);
+    expect(paths(unsupportedProbeFields(input))).toEqual(["/handoff", "/awaitSignal"]);
   });
 
   test.each([null, "text", 7, [], { steps: 1 }, { steps: [null, "pure"] }])(

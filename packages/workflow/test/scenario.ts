@@ -19,8 +19,10 @@ export interface Behaviour {
   kills: number;
   /** Somebody cancels in the moment in which the process dies that the task has to itself. */
   isCancelledDying: boolean;
-  /** Claims that then leave an effect in doubt. */
+  /** Claims that then leave an effect in doubt, or ask for approval. */
   doubts: number;
+  /** Whether they ask, and how long the person has; undefined where an effect is in doubt. */
+  asks?: { expiresInMs?: number };
   /** What a planner appends; may be nonsense. */
   append?: unknown[];
 }
@@ -78,6 +80,7 @@ interface TaskSeed {
   kills: number;
   isCancelledDying: boolean;
   doubts: number;
+  asks: { expiresInMs?: number } | undefined;
   timeoutMs: number | undefined;
   append: "none" | "sequential" | "parallel" | "invalid" | "forbidden";
 }
@@ -98,6 +101,7 @@ const taskSeed = (withTimeouts: boolean): fc.Arbitrary<TaskSeed> =>
     kills: often(0, fc.constantFrom(1, 2, 3, 3, 4), 5),
     isCancelledDying: often(false, fc.constant(true)),
     doubts: often(0, fc.integer({ min: 1, max: 2 }), 7),
+    asks: fc.constantFrom(undefined, {}, { expiresInMs: 200 }, { expiresInMs: 40_000 }),
     timeoutMs: withTimeouts
       ? often<number | undefined>(undefined, fc.constantFrom(200, 1000, 9000))
       : fc.constant(undefined),
@@ -183,7 +187,7 @@ function built(seeds: readonly PhaseSeed[], concurrency: number | undefined, pla
   const behaviours = new Map<string, Behaviour>();
   seeds
     .flatMap(({ tasks }) => tasks)
-    .forEach(({ failures, failure, durationMs, kills, isCancelledDying, doubts, append }, place) => {
+    .forEach(({ failures, failure, durationMs, kills, isCancelledDying, doubts, asks, append }, place) => {
       const id = `t${place}`;
       behaviours.set(id, {
         failures,
@@ -192,6 +196,7 @@ function built(seeds: readonly PhaseSeed[], concurrency: number | undefined, pla
         kills,
         isCancelledDying,
         doubts,
+        ...given("asks", asks),
         ...(append === "none" ? {} : { append: appended(id, append) }),
       });
     });

@@ -13,8 +13,10 @@ import {
   type Json,
   lookEveryMs,
   type Look,
+  type OpenedItem,
   resolveTemplates,
   type TaskRequest,
+  type TaskStage,
   type WorkflowEvent,
   type WorkflowState,
 } from "@flotilla/workflow";
@@ -60,6 +62,7 @@ export interface Run {
 const defaults = { attempts: 3, concurrency: 1000 };
 const longestRunMs = 15 * 60_000;
 const doubt = { step: "s", tool: "s", key: "k", argumentsBytes: 2, argumentsHash: "h" };
+const approval = { step: "s", action: "a", arguments: null, argumentsHash: "h" };
 
 /** An actor stops at each point where others may come between; it says whether it did something. */
 type Actor = Generator<boolean, never>;
@@ -288,9 +291,7 @@ class Simulation {
     // The jobs that it found missing are there again.
     const again = this.#decide(decision.after, { ...look, missing: [] });
     this.#restless.push(...again.events.map(({ type }) => type));
-    const isTime = [...state.tasks.values()].some(
-      ({ stage }) => stage.kind === "pending" && (stage.notBefore ?? Infinity) <= now,
-    );
+    const isTime = [...state.tasks.values()].some(({ stage }) => (timerOf(stage) ?? Infinity) <= now);
     // A fact that came after the take, and was read with the log, has asked for a look of its own.
     const isAskedFor = isTime || state.seq > (lines.at(-1)?.seq ?? 0);
     if (cause === "safety" && decision.events.length > 0 && !isAskedFor) this.#saved++;
@@ -344,7 +345,7 @@ class Simulation {
     const writer = { taskId: spec.id, epoch, holder };
     const holding: Holding = { writer, isAwake: true, isLost: false, isHandedBack: false };
     this.#holdings.set(place, holding);
-    const { durationMs, kills, isCancelledDying, doubts } = this.#behaviour(spec.id);
+    const { durationMs, kills, isCancelledDying, doubts, asks } = this.#behaviour(spec.id);
     const at = { taskId: spec.id, attempt: job.attempt, epoch };
     if (this.#scenario.faults.workers && epoch <= kills) {
       if (job.deaths < isolationDeaths) return false;
@@ -354,7 +355,9 @@ class Simulation {
       return true;
     }
     if (this.#scenario.faults.workers && epoch <= kills + doubts) {
-      const data = { kind: "outcome-unknown" as const, summary: "", detail: doubt };
+      const data: OpenedItem = asks
+        ? { kind: "approval", summary: "", detail: approval, ...asks }
+        : { kind: "outcome-unknown", summary: "", detail: doubt };
       store.record(writer, "parked", { type: "item.opened", ...at, data });
       return true;
     }
@@ -407,9 +410,15 @@ class Simulation {
 function causeOf({ after, nextLook, admit }: Decision): LookCause {
   if (admit) return "admission";
   const isTimer = [...after.tasks.values()].some(
-    (task) => task.stage.kind === "pending" && task.stage.notBefore === nextLook && isReady(after, task),
+    (task) => timerOf(task.stage) === nextLook && (task.stage.kind !== "pending" || isReady(after, task)),
   );
   return isTimer ? "timer" : "safety";
+}
+
+/** When a stage is to be looked at whatever happens. */
+function timerOf(stage: TaskStage): number | undefined {
+  if (stage.kind === "pending") return stage.notBefore;
+  return stage.kind === "waiting" ? stage.expiresAt : undefined;
 }
 
 /** A small value that differs when the text does. */

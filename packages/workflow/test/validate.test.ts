@@ -73,7 +73,7 @@ test("what this release does not do is refused field by field, all at once", () 
           agent: "probe",
           input: {
             steps: [{ tool: "pure" }, { tool: "unsafe" }, { tool: "queryable" }],
-            approval: { summary: "" },
+            awaitSignal: "go",
           },
         }),
       ]),
@@ -86,7 +86,7 @@ test("what this release does not do is refused field by field, all at once", () 
       "/deadline",
       "/startAt",
       ...["deadline", "fallback", "compensate", "onFailure"].map((field) => `/plan/phases/0/tasks/0/${field}`),
-      "/plan/phases/0/tasks/1/input/approval",
+      "/plan/phases/0/tasks/1/input/awaitSignal",
     ]
       .map((path) => `${path} not-supported`)
       .toSorted(),

@@ -100,6 +100,8 @@ export class ProgressTracker {
       case "item.settled":
         this.#set(event.taskId, { state: "pending" });
         return `${event.taskId}: a person decided ${event.data.decision}`;
+      case "item.expired":
+        return `${event.taskId}: nobody answered in time`;
       case "task.quarantined":
       case "repair.applied":
         return undefined;

@@ -32,8 +32,8 @@ export function createProbe(effectsPath?: string): Agent {
     description: "Does what it is told, for tests and benchmarks; asks no model.",
     input: ProbeInput,
     output: ProbeOutput,
-    async run(ctx, input) {
-      const refused = unsupportedProbeFields(input).map(({ path }) => path);
+    async run(ctx, asked) {
+      const refused = unsupportedProbeFields(asked).map(({ path }) => path);
       if (refused.length > 0) {
         throw new TaskError({
           class: "data",
@@ -41,10 +41,11 @@ export function createProbe(effectsPath?: string): Agent {
           message: `not supported by this release: ${refused.join(", ")}`,
         });
       }
+      await dieIfTold(ctx, asked.crash, "before", undefined);
+      const input = await approved(ctx, asked);
       const steps = input.steps ?? [];
       let executedSteps = 0;
 
-      await dieIfTold(ctx, input.crash, "before", undefined);
       for (const [index, step] of steps.entries()) {
         await dieIfTold(ctx, input.crash, "before", index);
         await takeStep(ctx, effects, step, index, async (signal, apply) => {
@@ -78,6 +79,15 @@ export function createProbe(effectsPath?: string): Agent {
       };
     },
   });
+}
+
+/** What the probe may do: all that it was told, or what a person put in place of that. */
+async function approved(ctx: AgentContext, { approval, ...given }: ProbeInput): Promise<ProbeInput> {
+  if (!approval) return given;
+  const allowed = await ctx.approve("input", given, approval);
+  const parsed = ProbeInput.safeParse(allowed);
+  if (parsed.success) return parsed.data;
+  throw new TaskError({ class: "data", code: "invalid-edit", message: z.prettifyError(parsed.error) });
 }
 
 /** Takes a step of the probe, durable as its class wants it; `run` is handed the call to the world outside. */

@@ -3,11 +3,12 @@
 --   workflow is kept where this ends it in ms (nothing is dispatched then, so that the look is settled by it too),
 --   number of events, then each as JSON; number of claim changes, then each as kind ('open' | 'revoke' | 'reopen'), task, epoch,
 --   attempt, dispatch; number of fields of the index that go with them, then each as name, value; number of items
---   that are opened, then each as the place among the events of the one that opens it, kind. The end of a workflow
---   closes its items; while it is 'waiting' it is not active.
+--   that are opened, then each as the place among the events of the one that opens it, kind; number of items that
+--   expire, then each as the seq of the line that opened it. The end of a workflow closes its items; while it is
+--   'waiting' it is not active.
 -- Answer per item: {'ok', seq of the first event, now} or {'stale'} (another decision came first, or another look has it: whoever
 --   commits must also be the one whose missing settlement has its dispatches repeated) or {'claimed', task}
---   (the claim that a change names has moved on) or {'unseen'} (it would end the workflow over a fact not seen).
+--   (the claim that a change names has moved on) or {'settled', seq} (the item was settled before it expired) or {'unseen'} (it would end the workflow over a fact not seen).
 
 local function decideClaims(id, changes)
   local claims = {}
@@ -29,16 +30,24 @@ local function decideClaims(id, changes)
   return claims
 end
 
+-- The first of these items that is not open.
+local function firstSettled(open, items)
+  for _, seq in ipairs(items) do
+    if not string.find(' ' .. open, ' ' .. seq .. ':', 1, true) then return seq end
+  end
+end
+
 local answers = {}
 while position < #ARGV do
   local id, token, revision, seen, status, keptMs = nextArg(), nextArg(), nextNumber(), nextNumber(), nextArg(), nextNumber()
-  local events, changes, specs, items = {}, {}, {}, {}
+  local events, changes, specs, items, expired = {}, {}, {}, {}, {}
   for i = 1, nextNumber() do events[i] = nextArg() end
   for i = 1, nextNumber() do
     changes[i] = { kind = nextArg(), task = nextArg(), epoch = nextNumber(), attempt = nextNumber(), dispatch = nextNumber() }
   end
   for i = 1, 2 * nextNumber() do specs[i] = nextArg() end
   for i = 1, nextNumber() do items[i] = { nextNumber(), nextArg() } end
+  for i = 1, nextNumber() do expired[i] = nextArg() end
 
   local index = indexKey(id)
   local held = redis.call('HMGET', index, 'revision', 'tip', 'status', 'tenant', 'createdAt', 'endedAt', 'token', 'items')
@@ -49,8 +58,11 @@ while position < #ARGV do
     answers[#answers + 1] = { 'unseen' }
   else
     local claims, refused = decideClaims(id, changes)
+    local settled = firstSettled(held[8] or '', expired)
     if refused then
       answers[#answers + 1] = { 'claimed', refused }
+    elseif settled then
+      answers[#answers + 1] = { 'settled', settled }
     else
       local fields = { 'tip', appendEvents(id, tip, events), 'revision', revision + 1, 'status', status }
       for task, claim in pairs(claims) do
@@ -65,9 +77,10 @@ while position < #ARGV do
         redis.call('SREM', ACTIVE, id)
         redis.call('ZADD', DUE, NOW + keptMs, id)
         if held[8] and held[8] ~= '' then closeItems(id, held[4]) end
-      elseif #items > 0 then
+      else
+        for _, seq in ipairs(expired) do closeItems(id, held[4], seq) end
         for _, item in ipairs(items) do item[1] = item[1] + tip end
-        openItems(id, held[4], items)
+        if #items > 0 then openItems(id, held[4], items) end
       end
       if held[3] ~= status then
         if status == 'waiting' then redis.call('SREM', ACTIVE, id)

@@ -101,7 +101,7 @@ const bodies: Row[] = [
     `422 not-supported ${task}/compensate ${task}/onFailure`,
   ),
   submit("a handoff", alone({ input: { handoff: { to: "probe", payload: {} } } }), "422 not-supported /input/handoff"),
-  submit("an approval", alone({ input: { approval: { summary: "may I?" } } }), "422 not-supported /input/approval"),
+  submit("a signal", alone({ input: { awaitSignal: "go" } }), "422 not-supported /input/awaitSignal"),
   submit("a signal", alone({ input: { awaitSignal: "go" } }), "422 not-supported /input/awaitSignal"),
 ];
 

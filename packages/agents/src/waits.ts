@@ -1,0 +1,76 @@
+import { type ApprovalRequest, canonicalJson, Grant, type Json, TaskError, type TaskOutcome } from "@flotilla/workflow";
+import type { Steps } from "./steps.ts";
+
+/** Most bytes of JSON that a person is asked to approve: they are shown whole. */
+export const maxApprovalBytes = 32_768;
+
+/** Longest words that a person is shown; the rest is cut off. */
+const maxSummaryLength = 1000;
+
+/** Ends a run: the task waits for something, and no worker is needed until it is there. */
+class ParkedError extends Error {
+  constructor() {
+    super("the task waits, and runs again once what it waits for is there");
+    this.name = "ParkedError";
+  }
+}
+
+/** What a person is asked about one thing that an agent is about to do. */
+export interface ApprovalQuestion {
+  /** In words, for the person. */
+  summary: string;
+  /** How long they have; without it the task waits for as long as it takes. */
+  expiresInMs?: number;
+}
+
+/**
+ * What a run may wait for without a worker. What has come stands in the journal under the step that asked for it; where
+ * it does not stand yet the run ends, and another one begins when it does.
+ */
+export class Waits {
+  readonly #steps: Steps;
+  #outcome: TaskOutcome | undefined;
+
+  constructor(steps: Steps) {
+    this.#steps = steps;
+  }
+
+  /** What the run waits for; with it the run has ended, whatever the agent made of it. */
+  get outcome(): TaskOutcome | undefined {
+    return this.#outcome;
+  }
+
+  /** The arguments that a person lets pass: those given, or what they put in their place. */
+  async approve(
+    { step, action }: { step: string; action: string },
+    given: Json,
+    { summary, expiresInMs }: ApprovalQuestion,
+  ): Promise<Json> {
+    if (Buffer.byteLength(canonicalJson(given)) > maxApprovalBytes) {
+      throw new TaskError({
+        class: "data",
+        code: "approval-too-large",
+        message: `a person is asked about at most ${maxApprovalBytes} bytes of arguments`,
+      });
+    }
+    const { inputHash, known } = await this.#steps.find(step, given);
+    if (known && "result" in known) {
+      const { edit } = Grant.parse(await this.#steps.read(known));
+      return edit === undefined ? given : edit;
+    }
+    const approval: ApprovalRequest = {
+      summary: summary.slice(0, maxSummaryLength),
+      detail: { step, action, arguments: given, argumentsHash: inputHash },
+      ...(expiresInMs === undefined ? {} : { expiresInMs }),
+    };
+    throw this.#park({ kind: "asks", approval });
+  }
+
+  /** The first thing that a run waits for is the one: nothing that comes after it has been reached. */
+  #park(outcome: TaskOutcome): Error {
+    this.#outcome ??= outcome;
+    const error = new ParkedError();
+    this.#steps.end(error);
+    return error;
+  }
+}
