@@ -2,7 +2,7 @@ import { type ApprovalRequest, canonicalJson, Grant, type Json, TaskError, type 
 import type { Steps } from "./steps.ts";
 
 /** Most bytes of JSON that a person is asked to approve: they are shown whole. */
-export const maxApprovalBytes = 32_768;
+const maxApprovalBytes = 32_768;
 
 /** Longest words that a person is shown; the rest is cut off. */
 const maxSummaryLength = 1000;

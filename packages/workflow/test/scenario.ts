@@ -101,7 +101,7 @@ const taskSeed = (withTimeouts: boolean): fc.Arbitrary<TaskSeed> =>
     kills: often(0, fc.constantFrom(1, 2, 3, 3, 4), 5),
     isCancelledDying: often(false, fc.constant(true)),
     doubts: often(0, fc.integer({ min: 1, max: 2 }), 7),
-    asks: fc.constantFrom(undefined, {}, { expiresInMs: 200 }, { expiresInMs: 40_000 }),
+    asks: fc.constantFrom(undefined, {}, { expiresInMs: 200 }, { expiresInMs: 2000 }),
     timeoutMs: withTimeouts
       ? often<number | undefined>(undefined, fc.constantFrom(200, 1000, 9000))
       : fc.constant(undefined),

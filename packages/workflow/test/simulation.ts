@@ -158,7 +158,7 @@ class Simulation {
 
   #disturb(): void {
     const { faults } = this.#scenario;
-    const action = this.#choose(41);
+    const action = this.#choose(44);
     const place = this.#choose(3);
     if (action < 16) this.#supervisors[place]?.next();
     else if (action < 32) this.#workers[place]?.next();
@@ -168,7 +168,7 @@ class Simulation {
     else if (action === 37) this.#disturbWorker(place);
     else if (action === 39 && faults.retries) this.#store.retry();
     else if (action === 38 && faults.cancel && this.#happens(4)) this.#store.cancel();
-    else if (action === 40) this.#answer();
+    else if (action >= 40) this.#answer();
   }
 
   /** A person says something about one of the items; now and then two at once do. */

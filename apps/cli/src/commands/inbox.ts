@@ -1,6 +1,6 @@
 import type { ItemView } from "@flotilla/workflow";
 import { ItemDecision, ItemKind } from "@flotilla/workflow";
-import { Option } from "commander";
+import { type Command, Option } from "commander";
 import { z } from "zod";
 import type { CommandHost } from "../action.ts";
 import { addConnectionOptions, connectFleet, connectionOptions } from "../connect.ts";
@@ -9,8 +9,10 @@ import { CliError, exitCode } from "../exit.ts";
 /** Adds the commands for what waits for a person: `inbox`, `approve`, `deny` and `settle`. */
 export function addInboxCommands(host: CommandHost): void {
   addInbox(host);
-  addWord(host, "approve", "let a task do what it asks approval for, exactly as `flotilla inbox` shows it");
-  addWord(host, "deny", "refuse a task what it asks approval for: the task fails");
+  const approve = host.parent.command("approve");
+  addWord(host, approve, "approve", "let a task do what it asks approval for, exactly as `flotilla inbox` shows it");
+  const deny = host.parent.command("deny");
+  addWord(host, deny, "deny", "refuse a task what it asks approval for: the task fails");
   addSettle(host);
 }
 
@@ -51,9 +53,8 @@ function addInbox({ parent, act }: CommandHost): void {
   });
 }
 
-function addWord({ parent, act }: CommandHost, decision: "approve" | "deny", description: string): void {
-  const command = parent
-    .command(decision)
+function addWord({ act }: CommandHost, word: Command, decision: "approve" | "deny", description: string): void {
+  const command = word
     .description(description)
     .argument("<item>", "of the inbox")
     .addOption(new Option("--reason <text>", "kept in the log of the workflow"));
