@@ -121,9 +121,9 @@ const submits = [
     "400 invalid-body /input/sleepMs",
   ),
   submit(
-    "a signal of a later release",
-    { input: { awaitSignal: "go" }, agent: "probe" },
-    "422 not-supported /input/awaitSignal",
+    "a handoff of a later release",
+    { input: { handoff: { to: "probe", payload: {} } }, agent: "probe" },
+    "422 not-supported /input/handoff",
   ),
 ];
 

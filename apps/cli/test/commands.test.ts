@@ -26,6 +26,7 @@ test("every command of the contract is there, with a description and --json", ()
     "cancel",
     "retry",
     "fork",
+    "signal",
     "inbox",
     "approve",
     "deny",

@@ -52,6 +52,12 @@ export interface AgentContext {
    */
   approve(name: string, given: Json, question: ApprovalQuestion): Promise<Json>;
   /**
+   * Waits for a signal of that name to the workflow (`POST /v1/workflows/:id/signals`), and gives its data, `null` where
+   * it has none. The task waits without a worker, for days if need be, and then runs again from its first step. The nth
+   * wait of a task for a name gets the nth signal of that name, whether it came before or comes after.
+   */
+  awaitSignal(name: string): Promise<Json>;
+  /**
    * The tool-calling loop: each model call and each tool call is a durable step. A tool that throws a `TaskError` of
    * class `data` tells the model so; whatever else it throws fails the task as it would outside of a tool.
    */

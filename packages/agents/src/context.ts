@@ -1,4 +1,12 @@
-import { Artifact, type BlobStore, type ClaimedTask, type Journal, type Json, TaskError } from "@flotilla/workflow";
+import {
+  Artifact,
+  type BlobStore,
+  type ClaimedTask,
+  type Journal,
+  type Json,
+  SignalName,
+  TaskError,
+} from "@flotilla/workflow";
 import type { Agent, AgentContext } from "./agent.ts";
 import type { Effect, EffectCall } from "./effect.ts";
 import { Effects } from "./effects.ts";
@@ -17,6 +25,7 @@ const artifactNamePattern = /^[A-Za-z0-9][A-Za-z0-9._-]{0,127}$/;
 const stepNamePattern = /^[^#\p{Cc}]{1,200}$/u;
 const artifactKey = "#artifact/";
 const approvalKey = "#approval/";
+const signalKey = "#signal/";
 
 /** One run of one task: its agent, the ports that it reaches the world through, and when to stop. */
 export interface Run {
@@ -77,6 +86,14 @@ export function createContext(run: Run): RunContext {
     async approve(name, given, question) {
       refuseReserved(name);
       return waits.approve({ step: steps.keyFor(approvalKey + name), action: name }, given, question);
+    },
+
+    async awaitSignal(name) {
+      if (!SignalName.safeParse(name).success) {
+        const message = "a signal is named by 1 to 100 characters without #";
+        throw new TaskError({ class: "data", code: "invalid-signal-name", message });
+      }
+      return waits.signal(steps.keyFor(signalKey + name), name);
     },
 
     generate: (generation) =>

@@ -40,6 +40,7 @@ const idleContext: AgentContext = {
   step: refuse,
   effect: refuse,
   approve: refuse,
+  awaitSignal: refuse,
   generate: refuse,
   writeArtifact: refuse,
   progress: refuse,

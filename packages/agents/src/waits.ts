@@ -1,4 +1,12 @@
-import { type ApprovalRequest, canonicalJson, Grant, type Json, TaskError, type TaskOutcome } from "@flotilla/workflow";
+import {
+  type ApprovalRequest,
+  canonicalJson,
+  Grant,
+  type Json,
+  SignalRecord,
+  TaskError,
+  type TaskOutcome,
+} from "@flotilla/workflow";
 import type { Steps } from "./steps.ts";
 
 /** Most bytes of JSON that a person is asked to approve: they are shown whole. */
@@ -29,6 +37,8 @@ export interface ApprovalQuestion {
  */
 export class Waits {
   readonly #steps: Steps;
+  /** By name how many signals were asked for. */
+  readonly #signals = new Map<string, number>();
   #outcome: TaskOutcome | undefined;
 
   constructor(steps: Steps) {
@@ -64,6 +74,15 @@ export class Waits {
       ...(expiresInMs === undefined ? {} : { expiresInMs }),
     };
     throw this.#park({ kind: "asks", approval });
+  }
+
+  /** What the next signal of that name says, counted within the task; null where it says nothing. */
+  async signal(step: string, signal: string): Promise<Json> {
+    const nth = (this.#signals.get(signal) ?? 0) + 1;
+    this.#signals.set(signal, nth);
+    const { inputHash, known } = await this.#steps.find(step, { signal, nth });
+    if (known && "result" in known) return SignalRecord.parse(await this.#steps.read(known)).data ?? null;
+    throw this.#park({ kind: "awaits", awaits: { signal, nth, step, inputHash } });
   }
 
   /** The first thing that a run waits for is the one: nothing that comes after it has been reached. */

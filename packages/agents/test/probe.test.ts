@@ -105,12 +105,12 @@ describe("the probe", () => {
   });
 
   test("refuses what this release does not do", async () => {
-    const input = { steps: [{ tool: "unsafe" }], awaitSignal: "go" };
+    const input = { steps: [{ tool: "unsafe" }], handoff: { to: "probe", payload: null } };
     expect(await new Rig(createProbe(effectsPath)).run({ input })).toMatchObject({
       error: {
         class: "data",
         code: "not-supported",
-        message: "not supported by this release: /awaitSignal",
+        message: "not supported by this release: /handoff",
       },
     });
     expect(await effects()).toEqual([]);

@@ -161,3 +161,33 @@ describe("a tool that wants approval", () => {
       expect(paid).toEqual([]);
     }));
 });
+
+describe("a wait for a signal", () => {
+  const asked = (ctx: AgentContext) => [ctx.awaitSignal("go"), ctx.awaitSignal("go"), ctx.awaitSignal("stop")];
+
+  test("ends the run, and is answered in order from the journal", async () => {
+    const rig = new Rig(
+      agentOf(async (ctx) => [await ctx.awaitSignal("go"), await ctx.awaitSignal("go"), await ctx.awaitSignal("stop")]),
+    );
+    const heard: string[] = [];
+    for (const data of [{ data: 1 }, {}, { data: { by: "tide" } }]) {
+      const outcome = await rig.run(secondClaim);
+      if (outcome.kind !== "awaits") throw new Error("it waits for nothing");
+      const { signal, nth, step, inputHash } = outcome.awaits;
+      heard.push(`${signal} ${nth} ${step}`);
+      rig.journal.entries.push({ key: step, inputHash, result: { value: data } });
+    }
+    expect(heard).toEqual(["go 1 #signal/go", "go 2 #signal/go#2", "stop 1 #signal/stop"]);
+    expect(await rig.run(secondClaim)).toEqual({ kind: "completed", output: [1, null, { by: "tide" }] });
+  });
+
+  test("is the first of several at the same time, and all keep their places", async () => {
+    const rig = new Rig(agentOf((ctx) => Promise.all(asked(ctx))));
+    expect(await rig.run()).toMatchObject({ kind: "awaits", awaits: { signal: "go", nth: 1 } });
+  });
+
+  test.each(["", "a#b", "x".repeat(101)])("under the name %j fails the task", async (name) => {
+    const rig = new Rig(agentOf((ctx) => ctx.awaitSignal(name)));
+    expect(await rig.run()).toMatchObject({ kind: "failed", error: { class: "data", code: "invalid-signal-name" } });
+  });
+});

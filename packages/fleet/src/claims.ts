@@ -16,6 +16,7 @@ import {
 } from "@flotilla/workflow";
 import type { Shipper } from "./archive/shipper.ts";
 import { tagOf } from "./keys.ts";
+import { withGiven } from "./given.ts";
 import { keepOutput, loggedOutputBytes, readOutput } from "./outputs.ts";
 import type { TaskJob } from "./queues.ts";
 import type { Reply, Scripts } from "./scripts.ts";
@@ -161,6 +162,11 @@ export class Claims {
         const data = { kind: "approval" as const, ...outcome.approval };
         return this.#record(claim, "parked", "", false, { type: "item.opened", ...at, data });
       }
+      case "awaits": {
+        const { awaits } = outcome;
+        const data = { reason: `waits for the signal ${awaits.signal}`, awaits };
+        return this.#record(claim, "released", "", false, { type: "task.released", ...at, data });
+      }
       case "died": {
         const data = { deaths: claim.deaths + 1, isolated: outcome.reason };
         return this.#record(claim, "died", "", false, { type: "task.crashed", ...at, data });
@@ -230,7 +236,7 @@ export class Claims {
         const entries: JournalEntry[] = [];
         for (let index = 1; index < flat.length; index += 2)
           entries.push(JSON.parse(flat[index] ?? "") as JournalEntry);
-        return entries;
+        return Promise.all(entries.map((entry) => withGiven(this.#scripts, claim, entry)));
       },
       record: (entry) => write("result", entry.key, entry),
       intend: (entry) => write("intent", entry.key, entry),

@@ -251,7 +251,7 @@ export class Reconciler {
   }
 
   /** The place of the last line seen once the decision stands; undefined when it was refused. */
-  async #commit(taken: Taken, held: Cached, { events, claims, after }: Decision): Promise<number | undefined> {
+  async #commit(taken: Taken, held: Cached, { events, claims, gifts, after }: Decision): Promise<number | undefined> {
     const texts = events.map((event) => JSON.stringify(event));
     const changes = [
       ...events.flatMap(firstDispatches).map((taskId) => ["open", taskId, 0, 1, 1]),
@@ -268,6 +268,9 @@ export class Reconciler {
       event.type === "item.opened" ? [[index + 1, event.data.kind]] : [],
     );
     const expired = events.flatMap((event) => (event.type === "item.expired" ? [itemSeqOf(event.data.item)] : []));
+    const journal = gifts.flatMap(({ taskId, gift: { step: key, inputHash, given: result } }) => {
+      return [taskId, key, JSON.stringify({ key, inputHash, result })];
+    });
     const hasEnded = after.endedAt !== undefined;
     // See the header of lua/commit.lua for the shape.
     const [answer, firstSeq, at] = (await this.#deps.scripts.item("commit", taken.tag, [
@@ -287,6 +290,8 @@ export class Reconciler {
       ...items.flat(),
       expired.length,
       ...expired,
+      gifts.length,
+      ...journal,
     ])) as ["ok", number, number] | [string];
     if (answer !== "ok" || firstSeq === undefined || at === undefined) {
       this.#deps.metrics.fencedWrites.inc({ script: "commit" });

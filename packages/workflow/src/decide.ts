@@ -16,6 +16,7 @@ import {
   type TaskState,
   type WorkflowState,
 } from "./state.ts";
+import type { Gift } from "./wait.ts";
 import { z } from "zod";
 
 /**
@@ -52,6 +53,8 @@ export interface Decision {
   events: readonly EventBody[];
   claims: readonly ClaimChange[];
   dispatches: readonly Dispatch[];
+  /** What is put into the journals of tasks with their dispatch. */
+  gifts: readonly { taskId: string; gift: Gift }[];
   /** Tasks that were scheduled so long ago that their job should be looked for. */
   suspects: readonly Dispatch[];
   /** Whether the workflow waits to be admitted: its admission job is to be there. */
@@ -83,6 +86,7 @@ class Decider {
   readonly #events: EventBody[] = [];
   readonly #claims: ClaimChange[] = [];
   readonly #dispatches: Dispatch[] = [];
+  readonly #gifts: { taskId: string; gift: Gift }[] = [];
   readonly #suspects: Dispatch[] = [];
   #nextLook: number;
   #admit = false;
@@ -102,6 +106,7 @@ class Decider {
       events: this.#events,
       claims: this.#claims,
       dispatches: this.#dispatches,
+      gifts: this.#gifts,
       suspects: this.#suspects,
       admit: this.#admit,
       nextLook: this.#nextLook,
@@ -326,6 +331,9 @@ class Decider {
       priority,
       deaths,
     }));
+    for (const { id: taskId, stage } of tasks) {
+      if (stage.kind === "returned" && stage.gift) this.#gifts.push({ taskId, gift: stage.gift });
+    }
     this.#emit(schedulingOf(dispatches));
     this.#dispatches.push(...dispatches);
     for (const { id: taskId, attempt, dispatch: last, epoch } of tasks) {

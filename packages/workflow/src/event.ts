@@ -3,6 +3,7 @@ import { Failure } from "./failure.ts";
 import { ItemDecision, OpenedItem, Quarantine } from "./item.ts";
 import type { Json } from "./json.ts";
 import { PhaseRequest, WorkflowRequest } from "./request.ts";
+import { SignalWait } from "./wait.ts";
 
 const JsonValue = z.custom<Json>();
 const Scheduled = z.object({ taskId: z.string(), attempt: z.int(), dispatch: z.int() });
@@ -76,7 +77,13 @@ export const EventBody = z.discriminatedUnion("type", [
     }),
   ),
   taskEvent("task.failed", z.object({ error: Failure })),
-  taskEvent("task.released", z.object({ reason: z.string() })),
+  taskEvent(
+    "task.released",
+    z.object({
+      reason: z.string(),
+      awaits: SignalWait.exactOptional().meta({ description: "what the task waits for, where it does" }),
+    }),
+  ),
   taskEvent("task.retrying", z.object({ error: Failure, notBefore: z.int() })),
   taskEvent("task.timed_out", z.object({ timeoutMs: z.int() })),
   taskEvent(
@@ -93,6 +100,14 @@ export const EventBody = z.discriminatedUnion("type", [
   taskEvent("task.cancelled", z.object({})),
   workflowEvent("cancel.requested", z.object({ reason: z.string().exactOptional() })),
   workflowEvent("retry.requested", z.object({})),
+  workflowEvent(
+    "signal.received",
+    z.object({
+      name: z.string(),
+      data: JsonValue.exactOptional(),
+      by: z.string().meta({ description: "id of the API key" }),
+    }),
+  ),
   taskEvent("item.opened", OpenedItem),
   taskEvent(
     "item.settled",

@@ -13,6 +13,7 @@ import {
   type WorkflowState,
 } from "./state.ts";
 import type { WorkflowStatus } from "./view.ts";
+import { giftOf, releasedStage } from "./signals.ts";
 
 /**
  * The state after `events`, which follow `state` in the log (undefined before the first). Pure: the same log gives
@@ -39,6 +40,7 @@ function submitted(id: string, event: WorkflowEvent & EventOf<"workflow.submitte
     tasks: new Map(),
     concurrency: 1,
     isPlanned: false,
+    signals: new Map(),
     cancel: undefined,
     error: undefined,
     seq: 0,
@@ -155,7 +157,9 @@ export class StateDraft {
           { attempt: event.attempt, dispatch: 0 },
         );
       case "task.released":
-        return this.#stage(event.taskId, { kind: "returned", since: event.at });
+        return this.#stage(event.taskId, releasedStage(this.#state, event));
+      case "signal.received":
+        return this.#signalled(event);
       case "task.crashed":
         return this.#crashed(event);
       case "task.cancelled":
@@ -226,6 +230,16 @@ export class StateDraft {
   #repaired({ taskId, epoch, data }: WorkflowEvent & EventOf<"repair.applied">): void {
     const task = this.#tasks.get(taskId);
     if (task && data.kind === "rebuilt" && epoch !== undefined) this.#stage(taskId, task.stage, { epoch });
+  }
+
+  #signalled({ seq, at, data: { name } }: WorkflowEvent & EventOf<"signal.received">): void {
+    const signals = new Map(this.#state.signals);
+    signals.set(name, [...(signals.get(name) ?? []), seq]);
+    this.#set({ signals });
+    for (const { id, stage } of this.#tasks.values()) {
+      const gift = stage.kind === "parked" && giftOf(this.#state, stage.awaits);
+      if (gift) this.#stage(id, { kind: "returned", since: at, gift });
+    }
   }
 
   #crashed({ taskId, at, data }: WorkflowEvent & EventOf<"task.crashed">): void {

@@ -102,6 +102,7 @@ function isUnderWay({ kind }: TaskStage): boolean {
     // The item and the doubt are the source's: here nothing has happened yet.
     case "condemned":
     case "waiting":
+    case "parked":
       return true;
     case "pending":
     case "returned":

@@ -19,3 +19,4 @@ export * from "./store.ts";
 export * from "./template.ts";
 export * from "./validate.ts";
 export * from "./view.ts";
+export * from "./wait.ts";

@@ -3,6 +3,7 @@ import type { ApprovalRequest, Doubt } from "./item.ts";
 import type { Failure } from "./failure.ts";
 import type { Json } from "./json.ts";
 import type { PhaseRequest } from "./request.ts";
+import type { SignalWait } from "./wait.ts";
 
 /** Content-addressed storage: a blob is named by the SHA-256 (hex) of its bytes and never changes. */
 export interface BlobStore {
@@ -99,6 +100,8 @@ export type TaskOutcome =
   | { kind: "parked"; doubt: Doubt }
   /** A person must say first that what comes next may be done: the task waits for them, its attempt unspent. */
   | { kind: "asks"; approval: ApprovalRequest }
+  /** It waits for what is not there yet: no worker is needed until it is, its attempt unspent. */
+  | { kind: "awaits"; awaits: SignalWait }
   /** The process that the task had to itself died, and that was its own doing: nobody had told it to end. */
   | { kind: "died"; reason: string };
 

@@ -2,6 +2,7 @@ import { z } from "zod";
 import { AgentType } from "./ids.ts";
 import type { Json } from "./json.ts";
 import { type Issue, jsonPointer } from "./request.ts";
+import { SignalName } from "./wait.ts";
 
 /** Longest output that the probe makes by itself: above what any task may give, and bounded. */
 const maxProbeBytes = 64 * 1024 * 1024;
@@ -53,7 +54,7 @@ export const ProbeInput = z
     crash: z.array(ProbeCrash).exactOptional(),
     handoff: z.strictObject({ to: AgentType, payload: JsonValue }).exactOptional(),
     approval: z.strictObject({ summary: z.string() }).exactOptional(),
-    awaitSignal: z.string().min(1).exactOptional(),
+    awaitSignal: SignalName.exactOptional(),
   })
   .superRefine((input, context) => {
     const report = (path: PropertyKey[], message: string) => context.addIssue({ code: "custom", path, message });
@@ -80,7 +81,7 @@ export type ProbeInput = z.infer<typeof ProbeInput>;
  */
 export function unsupportedProbeFields(input: unknown): Issue[] {
   if (!isRecord(input)) return [];
-  const paths = ["handoff", "awaitSignal"].filter((field) => input[field] !== undefined).map((field) => [field]);
+  const paths = input.handoff === undefined ? [] : [["handoff"]];
   return paths.map((path) => ({
     path: jsonPointer(path),
     code: "not-supported",

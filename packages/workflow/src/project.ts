@@ -115,6 +115,7 @@ function statusOf({ stage }: TaskState): TaskStatus {
     case "condemned":
       return "queued";
     case "waiting":
+    case "parked":
       return "waiting";
     case "running":
     case "proposing":
@@ -135,6 +136,7 @@ function waitOf(state: WorkflowState, task: TaskState): WaitingFor | undefined {
     const until = stage.expiresAt === undefined ? {} : { until: time(stage.expiresAt) };
     return { reason: "person", since, ...until, item: stage.item };
   }
+  if (stage.kind === "parked") return { reason: "signal", since };
   if (stage.kind !== "pending" && stage.kind !== "failing") return { reason: "worker", since };
   if (stage.kind === "failing") return { reason: "retry-backoff", since };
   if (!isReady(state, task)) return { reason: "dependency", since };

@@ -5,6 +5,7 @@ import type { Json } from "./json.ts";
 import type { Needs } from "./plan.ts";
 import type { PhaseRequest, Priority, WorkflowRequest } from "./request.ts";
 import type { WorkflowStatus } from "./view.ts";
+import type { Gift, SignalWait } from "./wait.ts";
 
 /** Where a task stands. Times are Redis time in ms. See docs/state-machine.md. */
 export type TaskStage =
@@ -13,12 +14,14 @@ export type TaskStage =
   /** Dispatched to its queue and not claimed yet. */
   | { kind: "scheduled"; since: number }
   | { kind: "running"; since: number }
-  /** Its claim ended without a result: the same attempt is dispatched again. */
-  | { kind: "returned"; since: number }
+  /** Its claim ended without a result: the same attempt is dispatched again, with what it has waited for. */
+  | { kind: "returned"; since: number; gift?: Gift }
   /** The process that it had to itself died; the next look asks a person. */
   | { kind: "condemned"; since: number; reason: string }
   /** For a person to settle an item before it expires; with a verdict, for the look that carries it out. */
   | { kind: "waiting"; since: number; item: string; about: ItemKind; expiresAt?: number; verdict?: ItemVerdict }
+  /** For something that no person of the inbox gives. No worker has it. */
+  | { kind: "parked"; since: number; awaits: SignalWait }
   /** The attempt failed and another will be made. */
   | { kind: "failing"; since: number; error: Failure }
   /** Done, with phases to append that nobody has looked at yet. */
@@ -81,6 +84,8 @@ export interface WorkflowState {
   /** Most tasks dispatched at once, over the whole workflow. */
   readonly concurrency: number;
   readonly isPlanned: boolean;
+  /** By name the places of the signals that have come, in order. */
+  readonly signals: ReadonlyMap<string, readonly number[]>;
   readonly cancel: { reason?: string } | undefined;
   readonly error: (Failure & { taskId: string }) | undefined;
   /** Place of the last event folded. */
@@ -102,6 +107,7 @@ export function isSettled(stage: TaskStage): boolean {
     case "returned":
     case "condemned":
     case "waiting":
+    case "parked":
     case "failing":
     case "proposing":
       return false;
@@ -119,13 +125,13 @@ export function fatalFailure({ stage, onFailure }: TaskState): Failure | undefin
   return onFailure === "fail" || stage.error.class === "critical" ? stage.error : undefined;
 }
 
-/** Whether everything that is open waits for a person, or for a task that does. */
+/** Whether everything that is open waits for a person or a signal, or for a task that does. */
 export function isParked(state: Pick<WorkflowState, "phases" | "tasks">): boolean {
   let waits = false;
   for (const task of state.tasks.values()) {
     const { stage } = task;
     if (isSettled(stage)) continue;
-    if (stage.kind === "waiting" && stage.verdict === undefined) waits = true;
+    if (stage.kind === "parked" || (stage.kind === "waiting" && stage.verdict === undefined)) waits = true;
     else if (stage.kind !== "pending" || isReady(state, task)) return false;
   }
   return waits;

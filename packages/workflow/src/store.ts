@@ -31,6 +31,15 @@ export type RetryOutcome =
   /** Only a workflow that failed or was aborted can be retried. */
   | { kind: "refused"; status: WorkflowStatus };
 
+export type SignalOutcome =
+  | { kind: "sent"; status: WorkflowStatus }
+  /** The same key sent it before; nothing was done now. */
+  | { kind: "repeated"; status: WorkflowStatus }
+  /** The same key came before with another body. */
+  | { kind: "conflict" }
+  /** It has ended, or is being cancelled. */
+  | { kind: "ended"; status: WorkflowStatus };
+
 export interface ListQuery {
   tenant: string;
   status?: WorkflowStatus;
@@ -76,6 +85,13 @@ export interface WorkflowStore {
   cancel(tenant: string, id: string, reason?: string): Promise<WorkflowStatus | undefined>;
   /** Lets a workflow go on that failed or was aborted. The same idempotency key retries it once. */
   retry(tenant: string, id: string, idempotencyKey?: string): Promise<RetryOutcome | undefined>;
+  /** Tells a workflow something, once for each idempotency key. Undefined when there is no such workflow. */
+  signal(
+    tenant: string,
+    id: string,
+    signal: { name: string; data?: Json; by: string },
+    idempotency?: { key: string; bodyHash: string },
+  ): Promise<SignalOutcome | undefined>;
   /** Stores a new workflow that shares the log up to `fromSeq`; see `forkLog`. Undefined when there is no source. */
   fork(
     tenant: string,

@@ -33,7 +33,7 @@ export const TaskStatus = z.enum([
 ]);
 export type TaskStatus = z.infer<typeof TaskStatus>;
 
-const WaitReason = z.enum(["dependency", "concurrency", "retry-backoff", "worker", "person"]);
+const WaitReason = z.enum(["dependency", "concurrency", "retry-backoff", "worker", "person", "signal"]);
 
 /** Why a task is not running. */
 export const WaitingFor = z.object({

@@ -129,6 +129,7 @@ class Walk {
         return;
       case "workflow.submitted":
       case "workflow.started":
+      case "signal.received":
       case "cancel.requested":
         return;
     }

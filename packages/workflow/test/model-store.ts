@@ -55,6 +55,8 @@ export interface OpenItem {
   taskId: string;
   attempt: number;
   kind: ItemKind;
+  /** Whether it waits only for a time. */
+  expires: boolean;
 }
 
 interface Claim {
@@ -314,6 +316,7 @@ export class ModelStore {
     this.#leases.delete(writer.taskId);
     if (output !== undefined) this.outputs.set(writer.taskId, output);
     this.#append([event]);
+    if (event.type === "task.released" && event.data.awaits) this.isAwaited = true;
     const mayBeQuiet = event.type === "task.completed" && event.data.append === undefined;
     if (mayBeQuiet && this.#quiet > 0) this.#quiet--;
     else if (mayBeQuiet && this.#waves.length > 0) return this.#scheduleWave();
@@ -333,6 +336,16 @@ export class ModelStore {
     this.#append([{ type: "item.settled", taskId, attempt, data: { item: id, decision, by: "person" } }]);
     this.#wantLook();
     return true;
+  }
+
+  /** Whether some task waits for a signal that has not come. */
+  isAwaited = false;
+
+  signal(): void {
+    if (this.#closed()) return;
+    this.#append([{ type: "signal.received", data: { name: "go", by: "person" } }]);
+    this.isAwaited = false;
+    this.#wantLook();
   }
 
   cancel(): void {
@@ -380,7 +393,7 @@ export class ModelStore {
       if (event.type !== "item.opened") continue;
       const { taskId, attempt, data } = event;
       const id = itemIdOf(workflowId, seq);
-      this.#items.set(id, { id, taskId, attempt, kind: data.kind });
+      this.#items.set(id, { id, taskId, attempt, kind: data.kind, expires: "expiresInMs" in data });
     }
   }
 

@@ -17,7 +17,7 @@ describe("the input of the probe", () => {
       ],
     },
     { fail: [{ attempt: 1, class: "rate-limit" }], crash: [{}] },
-    { approval: { summary: "sure?" } },
+    { approval: { summary: "sure?" }, awaitSignal: "go" },
     { steps: [{ tool: "idempotent" }], crash: [{ step: 0, at: "during" }] },
   ])("is taken: %j", (input) => {
     expect(probeInputIssues(input)).toEqual([]);
@@ -100,10 +100,9 @@ describe("the input of the probe", () => {
   test("may name what this release does not do, and is told where", () => {
     const input = {
       handoff: { to: "research", payload: {} },
-      awaitSignal: "go",
     };
     expect(probeInputIssues(input)).toEqual([]);
-    expect(paths(unsupportedProbeFields(input))).toEqual(["/handoff", "/awaitSignal"]);
+    expect(paths(unsupportedProbeFields(input))).toEqual(["/handoff"]);
   });
 
   test.each([null, "text", 7, [], { steps: 1 }, { steps: [null, "pure"] }])(

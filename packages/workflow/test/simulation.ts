@@ -25,6 +25,7 @@ import {
   type Defect,
   type LookCause,
   ModelStore,
+  type OpenItem,
   type Origin,
   type Taken,
   workflowId as id,
@@ -158,7 +159,7 @@ class Simulation {
 
   #disturb(): void {
     const { faults } = this.#scenario;
-    const action = this.#choose(44);
+    const action = this.#choose(42);
     const place = this.#choose(3);
     if (action < 16) this.#supervisors[place]?.next();
     else if (action < 32) this.#workers[place]?.next();
@@ -168,12 +169,12 @@ class Simulation {
     else if (action === 37) this.#disturbWorker(place);
     else if (action === 39 && faults.retries) this.#store.retry();
     else if (action === 38 && faults.cancel && this.#happens(4)) this.#store.cancel();
-    else if (action >= 40) this.#answer();
+    else if (action === 40) this.#tell();
+    else if (action === 41) this.#answer();
   }
 
   /** A person says something about one of the items; now and then two at once do. */
-  #answer(): void {
-    const { items } = this.#store;
+  #answer(items: readonly OpenItem[] = this.#store.items): void {
     const item = items[this.#choose(Math.max(1, items.length))];
     if (!item) return;
     const decisions = decisionsOf(item.kind);
@@ -182,6 +183,11 @@ class Simulation {
       const decision = decisions[(this.#choose(decisions.length) + this.#store.log.length) % decisions.length];
       if (decision) this.#store.answer(item, decision);
     }
+  }
+
+  /** Somebody sends a signal, whether a task waits for it by now or not. */
+  #tell(): void {
+    if (this.#happens(4)) this.#store.signal();
   }
 
   #disturbWorker(place: number): void {
@@ -211,7 +217,8 @@ class Simulation {
         if (actor.next().value) isBusy = true;
       }
     }
-    this.#answer();
+    this.#answer(this.#store.items.filter(({ expires }) => !expires));
+    if (this.#store.isAwaited) this.#store.signal();
     const next = Math.min(this.#store.nextWake, this.#queue.nextWake) - this.#store.now;
     this.#advance(Math.max(1, Math.min(next, 1000)));
   }
@@ -258,6 +265,8 @@ class Simulation {
       }
       this.#examine(taken, state, decision, look);
       yield true;
+      // Where an item expires a word may come in the last moment.
+      if (decision.events.some(({ type }) => type === "item.expired") && store.log.length % 2 === 0) this.#answer();
       const seen = this.#commit(taken, state, decision);
       yield true;
       if (seen === undefined) {
@@ -355,6 +364,11 @@ class Simulation {
       return true;
     }
     if (this.#scenario.faults.workers && epoch <= kills + doubts) {
+      if (asks === "signal") {
+        const awaits = { signal: "go", nth: 1, step: "s", inputHash: "h" };
+        store.record(writer, "released", { type: "task.released", ...at, data: { reason: "waits", awaits } });
+        return true;
+      }
       const data: OpenedItem = asks
         ? { kind: "approval", summary: "", detail: approval, ...asks }
         : { kind: "outcome-unknown", summary: "", detail: doubt };

@@ -79,6 +79,7 @@ const stages: TaskStage[] = [
   { kind: "returned", since: at },
   { kind: "condemned", since: at, reason: "SIGKILL" },
   { kind: "waiting", since: at, item: "wf.9", about: "outcome-unknown" },
+  { kind: "parked", since: at, awaits: { signal: "go", nth: 1, step: "s", inputHash: "h" } },
   { kind: "failing", since: at, error },
   { kind: "proposing", since: at, output, append: more },
   { kind: "completed", at, output },
@@ -163,6 +164,16 @@ const byRow: Record<string, { event: EventBody; wantsPlanner?: boolean; task?: P
   "`task.released`": {
     event: { type: "task.released", taskId: "t", attempt: 2, epoch: 1, data: { reason: "shutdown" } },
   },
+  "`task.released`, to wait for a signal": {
+    event: {
+      type: "task.released",
+      taskId: "t",
+      attempt: 2,
+      epoch: 1,
+      data: { reason: "", awaits: { signal: "go", nth: 1, step: "s", inputHash: "h" } },
+    },
+  },
+  "`signal.received`": { event: { type: "signal.received", data: { name: "go", by: "person" } } },
   "`task.crashed`": { event: { type: "task.crashed", taskId: "t", attempt: 2, epoch: 1, data: { deaths: 1 } } },
   "`task.crashed`, of a process of its own": {
     event: { type: "task.crashed", taskId: "t", attempt: 2, epoch: 1, data: { deaths: 3, isolated: "SIGKILL" } },

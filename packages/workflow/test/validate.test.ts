@@ -73,7 +73,7 @@ test("what this release does not do is refused field by field, all at once", () 
           agent: "probe",
           input: {
             steps: [{ tool: "pure" }, { tool: "unsafe" }, { tool: "queryable" }],
-            awaitSignal: "go",
+            handoff: { to: "probe", payload: {} },
           },
         }),
       ]),
@@ -86,7 +86,7 @@ test("what this release does not do is refused field by field, all at once", () 
       "/deadline",
       "/startAt",
       ...["deadline", "fallback", "compensate", "onFailure"].map((field) => `/plan/phases/0/tasks/0/${field}`),
-      "/plan/phases/0/tasks/1/input/awaitSignal",
+      "/plan/phases/0/tasks/1/input/handoff",
     ]
       .map((path) => `${path} not-supported`)
       .toSorted(),

@@ -4,7 +4,8 @@ import { type Command, Option } from "commander";
 import { z } from "zod";
 import type { CommandHost } from "../action.ts";
 import { addConnectionOptions, connectFleet, connectionOptions } from "../connect.ts";
-import { CliError, exitCode } from "../exit.ts";
+import { exitCode } from "../exit.ts";
+import { jsonFrom } from "../request.ts";
 
 /** Adds the commands for what waits for a person: `inbox`, `approve`, `deny` and `settle`. */
 export function addInboxCommands(host: CommandHost): void {
@@ -92,8 +93,8 @@ function addSettle({ parent, act }: CommandHost): void {
   });
   act(addConnectionOptions(command), options, async ({ options, config, terminal }, item = "") => {
     const { decision, reason } = options;
-    const result = options.result === undefined ? {} : { result: parsed("--result", options.result) };
-    const edit = options.edit === undefined ? {} : { edit: parsed("--edit", options.edit) };
+    const result = options.result === undefined ? {} : { result: jsonFrom("--result", options.result) };
+    const edit = options.edit === undefined ? {} : { edit: jsonFrom("--edit", options.edit) };
     const client = await connectFleet(options, config);
     const verdict = { decision, ...(reason !== undefined && { reason }), ...result, ...edit };
     const settled = await client.settle(item, verdict, { signal: terminal.interrupted });
@@ -101,14 +102,6 @@ function addSettle({ parent, act }: CommandHost): void {
     else terminal.say(`${settled.id}  ${settled.decision}`);
     return exitCode.done;
   });
-}
-
-function parsed(option: string, text: string) {
-  try {
-    return z.json().parse(JSON.parse(text));
-  } catch {
-    throw new CliError(exitCode.usage, `${option} takes JSON`);
-  }
 }
 
 function describeItem({ id, kind, summary, decisions, openedAt, expiresAt, detail }: ItemView): string[] {

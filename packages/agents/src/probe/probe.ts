@@ -44,6 +44,7 @@ export function createProbe(effectsPath?: string): Agent {
       await dieIfTold(ctx, asked.crash, "before", undefined);
       const input = await approved(ctx, asked);
       const steps = input.steps ?? [];
+      const signal = input.awaitSignal === undefined ? null : await ctx.awaitSignal(input.awaitSignal);
       let executedSteps = 0;
 
       for (const [index, step] of steps.entries()) {
@@ -69,7 +70,7 @@ export function createProbe(effectsPath?: string): Agent {
       if (told) throw told;
       return {
         output: {
-          output: input.output ?? (input.outputBytes === undefined ? null : "x".repeat(input.outputBytes)),
+          output: input.output ?? (input.outputBytes === undefined ? signal : "x".repeat(input.outputBytes)),
           attempt: ctx.attempt,
           claim: ctx.claim,
           executedSteps,

@@ -101,8 +101,6 @@ const bodies: Row[] = [
     `422 not-supported ${task}/compensate ${task}/onFailure`,
   ),
   submit("a handoff", alone({ input: { handoff: { to: "probe", payload: {} } } }), "422 not-supported /input/handoff"),
-  submit("a signal", alone({ input: { awaitSignal: "go" } }), "422 not-supported /input/awaitSignal"),
-  submit("a signal", alone({ input: { awaitSignal: "go" } }), "422 not-supported /input/awaitSignal"),
 ];
 
 const unknown = `wf_0a_${"z".repeat(26)}`;
