@@ -20,6 +20,7 @@ while position < #ARGV do
       if step ~= '' then
         if entry ~= '' then redis.call('HSET', journalKey(id, task), step, entry)
         else redis.call('HDEL', journalKey(id, task), step) end
+        noteChange(id, 'journal:' .. task)
       end
       local tip = appendEvents(id, index.tip, { event })
       redis.call('HSET', indexKey(id), 'tip', tip, 'wants', tip, answerField(seq), word .. ' ' .. NOW)

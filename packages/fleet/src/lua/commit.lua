@@ -72,7 +72,10 @@ while position < #ARGV do
         table.insert(fields, formatClaim(claim))
         redis.call('ZREM', LEASES, leaseMember(id, task))
       end
-      for _, gift in ipairs(gifts) do redis.call('HSET', journalKey(id, gift[1]), gift[2], gift[3]) end
+      for _, gift in ipairs(gifts) do
+        redis.call('HSET', journalKey(id, gift[1]), gift[2], gift[3])
+        noteChange(id, 'journal:' .. gift[1])
+      end
       for _, field in ipairs(specs) do table.insert(fields, field) end
       writeHash(index, fields)
       if keptMs > 0 then

@@ -85,6 +85,7 @@ export function itemRules(newShard: () => Shard): void {
       expect(await shard.answer(id, seq, { entry: "happened" })).toBeTypeOf("number");
       expect(await itemsOf(shard, id)).toEqual({ listed: [], counted: [], index: "" });
       expect(await shard.journal(id, "a")).toEqual(["pay", "happened"]);
+      expect(await shard.connection.zcount(shard.key(id, "changes"), 2, "+inf")).toBe(1);
       expect((await shard.types(id)).at(-1)).toBe("item.settled");
       expect(await shard.due(id)).toBeLessThanOrEqual(await shard.now());
     });

@@ -57,6 +57,7 @@ export function signalRules(newShard: () => Shard): void {
       expect(await shard.journal(id, "a")).toEqual([]);
       await shard.commit(id, { token: "", revision, events: [{ type: "task.scheduled" }], gifts });
       expect(await shard.journal(id, "a")).toEqual(["#signal/go", "entry"]);
+      expect(await shard.connection.zrange(shard.key(id, "changes"), 0, -1)).toEqual(["journal:a"]);
     });
   });
 }
