@@ -120,11 +120,6 @@ const submits = [
     { input: { sleepMs: -1 }, agent: "probe" },
     "400 invalid-body /input/sleepMs",
   ),
-  submit(
-    "a handoff of a later release",
-    { input: { handoff: { to: "probe", payload: {} } }, agent: "probe" },
-    "422 not-supported /input/handoff",
-  ),
 ];
 
 const unknownId = `wf_0a_${"z".repeat(26)}`;

@@ -16,6 +16,7 @@ const redisCheck = new RedisCheck(redis, logger);
 const supervisor = new Supervisor({
   redis,
   defaults: { attempts: config.MAX_RETRIES + 1, concurrency: config.MAX_CONCURRENT_AGENTS },
+  handoffTimeoutMs: config.HANDOFF_TIMEOUT_MS,
   maxActiveWorkflows: config.MAX_ACTIVE_WORKFLOWS,
   retentionMs: config.FLOTILLA_RETENTION_MS,
   archive: {

@@ -58,6 +58,13 @@ export interface AgentContext {
    */
   awaitSignal(name: string): Promise<Json>;
   /**
+   * Hands a piece of work to an agent of another type, and gives what that makes of it. `payload` is its input, at most
+   * 64 KB of JSON. The supervisor lets it pass or refuses it; the other agent runs as a task of its own, with no more
+   * permissions than this one, 5 minutes a try and 3 more tries. Meanwhile this task waits without a worker, and then runs
+   * again from its first step. Throws `TaskError` with what went wrong, which may be handled.
+   */
+  handoff(to: string, payload: Json): Promise<Json>;
+  /**
    * The tool-calling loop: each model call and each tool call is a durable step. A tool that throws a `TaskError` of
    * class `data` tells the model so; whatever else it throws fails the task as it would outside of a tool.
    */

@@ -7,6 +7,7 @@ import {
   SignalName,
   TaskError,
 } from "@flotilla/workflow";
+import type { ToolSet } from "ai";
 import type { Agent, AgentContext } from "./agent.ts";
 import type { Effect, EffectCall } from "./effect.ts";
 import { Effects } from "./effects.ts";
@@ -26,6 +27,7 @@ const stepNamePattern = /^[^#\p{Cc}]{1,200}$/u;
 const artifactKey = "#artifact/";
 const approvalKey = "#approval/";
 const signalKey = "#signal/";
+const handoffKey = "#handoff/";
 
 /** One run of one task: its agent, the ports that it reaches the world through, and when to stop. */
 export interface Run {
@@ -96,8 +98,13 @@ export function createContext(run: Run): RunContext {
       return waits.signal(steps.keyFor(signalKey + name), name);
     },
 
+    handoff: async (to, payload) => waits.handOver(steps.keyFor(handoffKey + to), to, payload),
+
     generate: (generation) =>
-      generate({ model, steps, effects, waits, signal, granted: () => agent.tools?.(ctx) ?? {} }, generation),
+      generate(
+        { model, steps, effects, waits, signal, granted: () => grantedTools(agent.tools?.(ctx) ?? {}, task.grant) },
+        generation,
+      ),
 
     async writeArtifact(name, content, contentType) {
       if (!artifactNamePattern.test(name)) {
@@ -128,6 +135,12 @@ export function createContext(run: Run): RunContext {
       return [...new Map([...replayed.map((artifact) => [artifact.name, artifact] as const), ...written]).values()];
     },
   };
+}
+
+/** The tools of an agent that whoever handed the task over may use too. */
+function grantedTools(tools: ToolSet, grant: ClaimedTask["grant"]): ToolSet {
+  if (!grant) return tools;
+  return Object.fromEntries(Object.entries(tools).filter(([name]) => grant.tools.includes(name)));
 }
 
 function refuseReserved(name: string): void {

@@ -41,6 +41,7 @@ const idleContext: AgentContext = {
   effect: refuse,
   approve: refuse,
   awaitSignal: refuse,
+  handoff: refuse,
   generate: refuse,
   writeArtifact: refuse,
   progress: refuse,

@@ -1,6 +1,7 @@
 import {
   type Artifact,
   type BlobStore,
+  type ClaimedTask,
   ClaimLostError,
   type Executor,
   type Failure,
@@ -45,7 +46,7 @@ export function createExecutor({ agents, blobs, model, logger }: ExecutorOptions
       const run = createContext({ task, agent, journal, blobs, model, signal });
       return await untilSettled(run, signal, async () => {
         const result = await agent.run(run.ctx, input);
-        return completed(agent, result, await run.artifacts());
+        return completed(agent, result, await run.artifacts(), task.grant);
       });
     } catch (error) {
       if (error instanceof ClaimLostError) throw error;
@@ -73,14 +74,19 @@ async function untilSettled(
   return ended.value;
 }
 
-function completed(agent: Agent, result: AgentResult<unknown>, artifacts: Artifact[]): TaskOutcome {
+function completed(
+  agent: Agent,
+  result: AgentResult<unknown>,
+  artifacts: Artifact[],
+  grant: ClaimedTask["grant"],
+): TaskOutcome {
   const text = JSON.stringify(accept(agent.output, result.output, "invalid-output")) ?? "null";
   const bytes = Buffer.byteLength(text);
   if (bytes > maxOutputBytes) {
     throw dataError("output-too-large", `the output has ${bytes} bytes, more than ${maxOutputBytes}`);
   }
   const append = result.append ?? [];
-  if (append.length > 0 && !agent.mayPlan) {
+  if (append.length > 0 && (!agent.mayPlan || grant?.mayPlan === false)) {
     throw dataError("append-not-allowed", `agents of type ${agent.type} may not append phases`);
   }
   const phases = append.length > 0 ? accept(Phases, append, "invalid-append") : append;

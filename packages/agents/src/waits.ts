@@ -2,6 +2,8 @@ import {
   type ApprovalRequest,
   canonicalJson,
   Grant,
+  HandoffRecord,
+  maxPayloadBytes,
   type Json,
   SignalRecord,
   TaskError,
@@ -83,6 +85,22 @@ export class Waits {
     const { inputHash, known } = await this.#steps.find(step, { signal, nth });
     if (known && "result" in known) return SignalRecord.parse(await this.#steps.read(known)).data ?? null;
     throw this.#park({ kind: "awaits", awaits: { signal, nth, step, inputHash } });
+  }
+
+  /** What another agent made of the payload. Throws `TaskError` with its failure where it could not, or was not let. */
+  async handOver(step: string, to: string, payload: Json): Promise<Json> {
+    const { inputHash, known } = await this.#steps.find(step, { to, payload });
+    if (known && "result" in known) {
+      const record = HandoffRecord.parse(await this.#steps.read(known));
+      if ("output" in record) return record.output;
+      throw new TaskError(record.failure);
+    }
+    const bytes = Buffer.byteLength(JSON.stringify(payload));
+    if (bytes > maxPayloadBytes) {
+      const message = `the payload has ${bytes} bytes, more than ${maxPayloadBytes}`;
+      throw new TaskError({ class: "data", code: "handoff-too-large", message });
+    }
+    throw this.#park({ kind: "hands-over", handoff: { to, payload, step, inputHash } });
   }
 
   /** The first thing that a run waits for is the one: nothing that comes after it has been reached. */

@@ -133,11 +133,13 @@ export class Claims {
       if (typeof kept === "string") values.set(taskId, await readOutput(this.#blobs, kept));
     }
     const { tenant, workflowId, taskId, agent, attempt, epoch } = claim;
-    const input = resolveTemplates(claim.spec.input, {
-      input: claim.workflowInput,
-      output: (id) => values.get(id),
-    });
-    return { tenant, workflowId, taskId, agent, input, attempt, claim: claim.claim, epoch };
+    const { grant } = claim.spec;
+    // What an agent handed over is as it stands: a text of its that looks like a template is none.
+    const input = grant
+      ? claim.spec.input
+      : resolveTemplates(claim.spec.input, { input: claim.workflowInput, output: (id) => values.get(id) });
+    const task = { tenant, workflowId, taskId, agent, input, attempt, claim: claim.claim, epoch };
+    return grant ? { ...task, grant } : task;
   }
 
   /**
@@ -167,6 +169,8 @@ export class Claims {
         const data = { reason: `waits for the signal ${awaits.signal}`, awaits };
         return this.#record(claim, "released", "", false, { type: "task.released", ...at, data });
       }
+      case "hands-over":
+        return this.#record(claim, "released", "", false, { type: "handoff.requested", ...at, data: outcome.handoff });
       case "died": {
         const data = { deaths: claim.deaths + 1, isolated: outcome.reason };
         return this.#record(claim, "died", "", false, { type: "task.crashed", ...at, data });
@@ -236,7 +240,7 @@ export class Claims {
         const entries: JournalEntry[] = [];
         for (let index = 1; index < flat.length; index += 2)
           entries.push(JSON.parse(flat[index] ?? "") as JournalEntry);
-        return Promise.all(entries.map((entry) => withGiven(this.#scripts, claim, entry)));
+        return Promise.all(entries.map((entry) => withGiven(this.#scripts, this.#blobs, claim, entry)));
       },
       record: (entry) => write("result", entry.key, entry),
       intend: (entry) => write("intent", entry.key, entry),

@@ -1,5 +1,5 @@
 import type { Fork } from "@flotilla/workflow";
-import { specsOf } from "./spec.ts";
+import { handoffSpecs, specsOf } from "./spec.ts";
 
 /** A fork as lua/fork.lua takes it. `key` is hash, body hash and lifetime of the idempotency key. */
 export function forkItem(
@@ -15,7 +15,7 @@ export function forkItem(
         request.input,
       )
     : [];
-  const fields = [...specs, ...claims.map(claimOf)];
+  const fields = [...specs, ...handoffSpecs(state), ...claims.map(claimOf)];
   const lists = [facts.map((fact) => JSON.stringify(fact)), fields, outputs];
   return [
     forkedFrom.id,

@@ -20,7 +20,7 @@ import { advance, everyLine, type FoldedLog, parseLines } from "./log.ts";
 import { LruMap } from "./lru-map.ts";
 import type { Queues } from "./queues.ts";
 import type { Reply, Scripts } from "./scripts.ts";
-import { specsOf } from "./spec.ts";
+import { handoffSpecs, specsOf } from "./spec.ts";
 import { waveText } from "./wave.ts";
 import { leaseMs } from "./claims.ts";
 
@@ -58,6 +58,8 @@ export interface ReconcilerDeps {
   /** Told when a workflow that was active has ended, or begins to wait for a person, by a decision of this one. */
   onRoom(): void;
   defaults: Look["defaults"];
+  /** How long one try of what was handed over may take, in ms. */
+  handoffTimeoutMs: number;
   /** How long a workflow is kept after its end, in ms. */
   retentionMs: number;
   /** Whether nothing may be forgotten before it is archived. */
@@ -228,9 +230,12 @@ export class Reconciler {
   async #decide(taken: Taken, held: Cached): Promise<Decision> {
     const { now, isRepeated, expired } = taken;
     // A plan is judged by the agents of now: one that registered a moment ago must not be unknown.
-    const isJudgement = [...held.state.tasks.values()].some(({ stage }) => stage.kind === "proposing");
+    const isJudgement =
+      [...held.state.tasks.values()].some(({ stage }) => stage.kind === "proposing") ||
+      [...held.state.handoffs.values()].some(({ status }) => status === "requested");
     const agents = isJudgement ? await this.#deps.readAgents() : this.#deps.agents();
-    const look = { now, isRepeated, expired, missing: [], agents, defaults: this.#deps.defaults };
+    const { defaults, handoffTimeoutMs } = this.#deps;
+    const look = { now, isRepeated, expired, missing: [], agents, defaults, handoffTimeoutMs };
     const decision = decide(held.state, look);
     if (now - held.probedAt < leastProbeMs) return decision;
     if (decision.admit) await this.#probeAdmission(taken, held);
@@ -264,6 +269,8 @@ export class Reconciler {
     const specs = events.flatMap((event) =>
       event.type === "workflow.planned" ? specsOf(addedPhases(event, request), request.input) : [],
     );
+    const accepted = events.flatMap((event) => (event.type === "handoff.accepted" ? [event.data.handoff] : []));
+    specs.push(...handoffSpecs(after, accepted));
     const items = events.flatMap((event, index) =>
       event.type === "item.opened" ? [[index + 1, event.data.kind]] : [],
     );
@@ -339,6 +346,8 @@ export class Reconciler {
   #measure(events: readonly EventBody[], createdAt: number, at: number): void {
     const { metrics } = this.#deps;
     for (const { type } of events) {
+      const outcome = /^handoff\.(completed|failed|rolled_back)$/.exec(type)?.[1];
+      if (outcome !== undefined) metrics.handoffs.inc({ outcome });
       if (type === "task.retrying") metrics.recoveryOperations.inc({ strategy: "retry" });
       if (type === "task.crashed") metrics.recoveryOperations.inc({ strategy: "redispatch" });
       if (type === "task.quarantined") metrics.recoveryOperations.inc({ strategy: "quarantine" });

@@ -86,6 +86,12 @@ export function createMetrics() {
       labelNames: ["strategy"],
       registers,
     }),
+    handoffs: new Counter({
+      name: "flotilla_handoffs_total",
+      help: "Handoffs between agents, by what came of them; one that failed is rolled back too",
+      labelNames: ["outcome"],
+      registers,
+    }),
     fencedWrites: new Counter({
       name: "flotilla_fenced_writes_total",
       help: "Writes refused because a later claim, a cancel or another decision came first",

@@ -2,6 +2,7 @@ import { type EventBody, requestedPhases, singleTask } from "./event.ts";
 import type { Failure } from "./failure.ts";
 import { type Dispatch, schedulingOf } from "./dispatch.ts";
 import { StateDraft } from "./fold.ts";
+import { isParkedOn, judgeHandoff } from "./handoff.ts";
 import { lookAhead, type Wave } from "./look-ahead.ts";
 import { type AgentCatalog, planIssues } from "./plan.ts";
 import { PhaseRequest, type Priority } from "./request.ts";
@@ -38,6 +39,8 @@ export interface Look {
   /** The look before this one was cut off: what it dispatched may never have arrived. */
   isRepeated: boolean;
   agents: AgentCatalog;
+  /** How long one try of what was handed over may take, in ms; 5 minutes unless given. */
+  handoffTimeoutMs?: number;
   /** Tries of a task and tasks at once, where the request does not say. */
   defaults: { attempts: number; concurrency: number };
 }
@@ -125,6 +128,7 @@ class Decider {
     this.#expire();
     this.#carryOutVerdicts();
     this.#judgeProposals();
+    this.#judgeHandoffs();
     const failed = this.#fatalTask();
     if (failed) return this.#fail(failed.task, failed.error);
     if (this.#state.phases.every((phase) => phase.open === 0))
@@ -213,7 +217,7 @@ class Decider {
   }
 
   #judgeProposals(): void {
-    for (const { id: taskId, agent, attempt, stage } of this.#state.tasks.values()) {
+    for (const { id: taskId, agent, attempt, stage, origin } of this.#state.tasks.values()) {
       if (stage.kind !== "proposing") continue;
       const refuse = (message: string) =>
         this.#emit({
@@ -222,7 +226,7 @@ class Decider {
           attempt,
           data: { error: { class: "data", code: "invalid-plan", message } },
         });
-      if (!this.#look.agents.get(agent)?.mayPlan) {
+      if (!this.#look.agents.get(agent)?.mayPlan || origin?.grant.mayPlan === false) {
         refuse(`agents of type ${agent} may not append phases`);
         continue;
       }
@@ -240,6 +244,25 @@ class Decider {
       const { defaults } = this.#look;
       this.#emit({ type: "workflow.planned", data: { by: taskId, phases: parsed.data, defaults } });
     }
+  }
+
+  #judgeHandoffs(): void {
+    const { agents, handoffTimeoutMs = 300_000 } = this.#look;
+    for (const handoff of this.#state.handoffs.values()) {
+      if (handoff.status === "accepted" && !isParkedOn(this.#state.tasks.get(handoff.from), handoff.id)) {
+        this.#callOff(handoff.task);
+      }
+      for (const event of judgeHandoff(this.#state, handoff, agents, handoffTimeoutMs)) this.#emit(event);
+    }
+  }
+
+  /** Cancels the task of a handoff that nobody waits for any more. */
+  #callOff(taskId: string | undefined): void {
+    const task = this.#state.tasks.get(taskId ?? "");
+    if (!task || isSettled(task.stage)) return;
+    const { id, epoch, attempt, stage } = task;
+    if (stage.kind === "running") this.#claims.push({ kind: "revoke", taskId: id, epoch });
+    this.#emit({ type: "task.cancelled", taskId: id, attempt, data: {} });
   }
 
   /** The first task, in the order of the plan, whose failure ends the workflow; a critical one goes before all. */

@@ -3,7 +3,7 @@ import { Failure } from "./failure.ts";
 import { ItemDecision, OpenedItem, Quarantine } from "./item.ts";
 import type { Json } from "./json.ts";
 import { PhaseRequest, WorkflowRequest } from "./request.ts";
-import { SignalWait } from "./wait.ts";
+import { SignalWait, TaskGrant } from "./wait.ts";
 
 const JsonValue = z.custom<Json>();
 const Scheduled = z.object({ taskId: z.string(), attempt: z.int(), dispatch: z.int() });
@@ -108,6 +108,25 @@ export const EventBody = z.discriminatedUnion("type", [
       by: z.string().meta({ description: "id of the API key" }),
     }),
   ),
+  taskEvent(
+    "handoff.requested",
+    z.object({ to: z.string(), payload: JsonValue, step: z.string(), inputHash: z.string() }),
+  ),
+  taskEvent(
+    "handoff.accepted",
+    z.object({
+      handoff: z.int().meta({ description: "place of the line that asked for it" }),
+      task: z.string().meta({ description: "that does it" }),
+      depth: z.int(),
+      grant: TaskGrant.meta({ description: "what that task may at most" }),
+      timeoutMs: z.int(),
+      attempts: z.int(),
+      backoffMs: z.int(),
+    }),
+  ),
+  taskEvent("handoff.completed", z.object({ handoff: z.int() })),
+  taskEvent("handoff.failed", z.object({ handoff: z.int(), error: Failure })),
+  taskEvent("handoff.rolled_back", z.object({ handoff: z.int(), error: Failure })),
   taskEvent("item.opened", OpenedItem),
   taskEvent(
     "item.settled",

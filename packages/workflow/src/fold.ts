@@ -13,6 +13,7 @@ import {
   type WorkflowState,
 } from "./state.ts";
 import type { WorkflowStatus } from "./view.ts";
+import { handoffGift, type HandoffState, isParkedOn, mayRelease, targetTask } from "./handoff.ts";
 import { giftOf, releasedStage } from "./signals.ts";
 
 /**
@@ -41,6 +42,7 @@ function submitted(id: string, event: WorkflowEvent & EventOf<"workflow.submitte
     concurrency: 1,
     isPlanned: false,
     signals: new Map(),
+    handoffs: new Map(),
     cancel: undefined,
     error: undefined,
     seq: 0,
@@ -160,6 +162,16 @@ export class StateDraft {
         return this.#stage(event.taskId, releasedStage(this.#state, event));
       case "signal.received":
         return this.#signalled(event);
+      case "handoff.requested":
+        return this.#handOver(event);
+      case "handoff.accepted":
+        return this.#acceptHandoff(event);
+      case "handoff.completed":
+        return this.#endHandoff(event.data.handoff, "completed", event.at);
+      case "handoff.failed":
+        return this.#endHandoff(event.data.handoff, "failed", event.at, event.data.error);
+      case "handoff.rolled_back":
+        return this.#rollBackHandoff(event.data.handoff, event.at);
       case "task.crashed":
         return this.#crashed(event);
       case "task.cancelled":
@@ -191,7 +203,8 @@ export class StateDraft {
     const { endedAt, status, request } = this.#state;
     if (endedAt !== undefined && status !== "failed" && status !== "aborted") return;
     for (const task of this.#tasks.values()) {
-      if (task.stage.kind === "cancelled" || fatalFailure(task)) this.#reopenTask(task, at);
+      // Who handed over does it again, and hands over anew.
+      if (!task.origin && (task.stage.kind === "cancelled" || fatalFailure(task))) this.#reopenTask(task, at);
     }
     if (endedAt === undefined) return;
     const hasPlan = requestedPhases(request) !== undefined || this.#phases.length > 1;
@@ -237,9 +250,66 @@ export class StateDraft {
     signals.set(name, [...(signals.get(name) ?? []), seq]);
     this.#set({ signals });
     for (const { id, stage } of this.#tasks.values()) {
-      const gift = stage.kind === "parked" && giftOf(this.#state, stage.awaits);
+      const gift = stage.kind === "parked" && "signal" in stage.awaits && giftOf(this.#state, stage.awaits);
       if (gift) this.#stage(id, { kind: "returned", since: at, gift });
     }
+  }
+
+  #handOver(event: WorkflowEvent & EventOf<"handoff.requested">): void {
+    const { seq: id, at, taskId: from, data } = event;
+    if (!mayRelease(this.#tasks.get(from), event)) return;
+    this.#setHandoff({
+      id,
+      from,
+      ...data,
+      status: "requested",
+      task: undefined,
+      error: undefined,
+      requestedAt: at,
+      endedAt: undefined,
+    });
+    this.#stage(from, { kind: "parked", since: at, awaits: { handoff: id } });
+  }
+
+  #acceptHandoff({ at, data }: WorkflowEvent & EventOf<"handoff.accepted">): void {
+    const handoff = this.#state.handoffs.get(data.handoff);
+    const source = this.#tasks.get(handoff?.from ?? "");
+    if (handoff?.status !== "requested" || !source || this.#tasks.has(data.task)) return;
+    if (!isParkedOn(source, handoff.id)) return;
+    this.#setHandoff({ ...handoff, status: "accepted", task: data.task });
+    this.#tasks.set(data.task, targetTask(source, handoff, data, at));
+    const phase = this.#phases[source.phase];
+    if (phase) this.#phases[source.phase] = { ...phase, open: phase.open + 1 };
+  }
+
+  /** One that has been accepted completes only when its task has; nothing ends one twice. */
+  #endHandoff(id: number, status: "completed" | "failed", at: number, error?: Failure): void {
+    const handoff = this.#state.handoffs.get(id);
+    const isOpen = handoff?.status === "requested" || handoff?.status === "accepted";
+    if (!handoff || !isOpen) return;
+    if (status === "failed") return this.#setHandoff({ ...handoff, status, error, endedAt: at });
+    if (this.#tasks.get(handoff.task ?? "")?.stage.kind !== "completed") return;
+    this.#setHandoff({ ...handoff, status, endedAt: at });
+    this.#return(handoff, at);
+  }
+
+  #rollBackHandoff(id: number, at: number): void {
+    const handoff = this.#state.handoffs.get(id);
+    if (handoff?.status !== "failed") return;
+    this.#setHandoff({ ...handoff, status: "rolled_back", endedAt: at });
+    this.#return(handoff, at);
+  }
+
+  /** Gives control back to the task that handed over. */
+  #return(handoff: HandoffState, at: number): void {
+    const gift = handoffGift(handoff);
+    if (gift && isParkedOn(this.#tasks.get(handoff.from), handoff.id)) {
+      this.#stage(handoff.from, { kind: "returned", since: at, gift });
+    }
+  }
+
+  #setHandoff(handoff: HandoffState): void {
+    this.#set({ handoffs: new Map(this.#state.handoffs).set(handoff.id, handoff) });
   }
 
   #crashed({ taskId, at, data }: WorkflowEvent & EventOf<"task.crashed">): void {
@@ -334,6 +404,7 @@ export class StateDraft {
         attempts: task.retry?.attempts ?? defaultAttempts,
         backoffMs: task.retry?.backoffMs ?? 1000,
         onFailure: task.onFailure === "continue" ? "continue" : "fail",
+        origin: undefined,
         stage: { kind: "pending", since: at },
         attempt: 1,
         firstAttempt: 1,

@@ -4,6 +4,7 @@ export * from "./event.ts";
 export * from "./failure.ts";
 export { fold } from "./fold.ts";
 export * from "./fork.ts";
+export * from "./handoff.ts";
 export * from "./ids.ts";
 export * from "./item.ts";
 export * from "./json.ts";

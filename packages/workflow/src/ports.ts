@@ -3,7 +3,7 @@ import type { ApprovalRequest, Doubt } from "./item.ts";
 import type { Failure } from "./failure.ts";
 import type { Json } from "./json.ts";
 import type { PhaseRequest } from "./request.ts";
-import type { SignalWait } from "./wait.ts";
+import type { HandoffRequest, SignalWait, TaskGrant } from "./wait.ts";
 
 /** Content-addressed storage: a blob is named by the SHA-256 (hex) of its bytes and never changes. */
 export interface BlobStore {
@@ -49,6 +49,8 @@ export interface ClaimedTask {
   attempt: number;
   /** Claims of this attempt, from 1: above 1, an earlier worker died or handed the task back. */
   claim: number;
+  /** What it may at most, where it was handed over. */
+  grant?: TaskGrant;
   /** Rises with every claim of the task; what an older epoch writes is refused. */
   epoch: number;
 }
@@ -102,6 +104,8 @@ export type TaskOutcome =
   | { kind: "asks"; approval: ApprovalRequest }
   /** It waits for what is not there yet: no worker is needed until it is, its attempt unspent. */
   | { kind: "awaits"; awaits: SignalWait }
+  /** Another agent is to do a piece of it first: no worker is needed until that is done, its attempt unspent. */
+  | { kind: "hands-over"; handoff: HandoffRequest }
   /** The process that the task had to itself died, and that was its own doing: nobody had told it to end. */
   | { kind: "died"; reason: string };
 

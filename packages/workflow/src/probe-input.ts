@@ -76,20 +76,6 @@ export const ProbeInput = z
 export type ProbeInput = z.infer<typeof ProbeInput>;
 
 /**
- * The fields of a probe's input that the contract names and this release refuses (422 `not-supported`), at JSON
- * pointers into the input, whatever else is wrong with it.
- */
-export function unsupportedProbeFields(input: unknown): Issue[] {
-  if (!isRecord(input)) return [];
-  const paths = input.handoff === undefined ? [] : [["handoff"]];
-  return paths.map((path) => ({
-    path: jsonPointer(path),
-    code: "not-supported",
-    message: "is not supported by this release",
-  }));
-}
-
-/**
  * What is wrong with a probe's input before its templates are filled in, at JSON pointers into the input: a string
  * that holds a template may become anything, so no problem is seen in it.
  */
@@ -115,8 +101,4 @@ function valueAt(root: unknown, path: readonly PropertyKey[]): unknown {
     value = Reflect.get(value, key);
   }
   return value;
-}
-
-function isRecord(value: unknown): value is Record<string, unknown> {
-  return typeof value === "object" && value !== null && !Array.isArray(value);
 }

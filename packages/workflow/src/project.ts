@@ -1,6 +1,7 @@
 import type { Json } from "./json.ts";
 import { isReady, isSettled, type TaskState, type WorkflowState } from "./state.ts";
-import type { ArtifactView, TaskStatus, TaskView, WaitingFor, WorkflowView } from "./view.ts";
+import type { HandoffState } from "./handoff.ts";
+import type { ArtifactView, HandoffView, TaskStatus, TaskView, WaitingFor, WorkflowView } from "./view.ts";
 
 /** Largest output that a task shows inline, in bytes of JSON. */
 export const inlineOutputBytes = 4096;
@@ -32,7 +33,7 @@ export function projectWorkflow(state: WorkflowState, outputOf: OutputOf): Workf
     plan: state.phases.length > 0 ? { phases: state.phases.map((phase) => phase.request) } : null,
     phase: state.endedAt === undefined ? (open?.request.name ?? null) : null,
     tasks: [...state.tasks.values()].map((task) => projectTask(state, task, outputOf)),
-    handoffs: [],
+    handoffs: [...state.handoffs.values()].map(projectHandoff),
     ...(state.status === "completed" ? { result: resultOf(state, outputOf) } : {}),
     ...(state.error ? { error: state.error } : {}),
     compensation: "none",
@@ -42,6 +43,19 @@ export function projectWorkflow(state: WorkflowState, outputOf: OutputOf): Workf
     createdAt: time(state.createdAt),
     updatedAt: time(state.updatedAt),
     ...(state.endedAt === undefined ? {} : { endedAt: time(state.endedAt) }),
+  };
+}
+
+function projectHandoff({ id, from, to, task, status, error, requestedAt, endedAt }: HandoffState): HandoffView {
+  return {
+    id,
+    from,
+    to,
+    status,
+    ...(task === undefined ? {} : { task }),
+    ...(error ? { error } : {}),
+    requestedAt: time(requestedAt),
+    ...(endedAt === undefined ? {} : { endedAt: time(endedAt) }),
   };
 }
 
@@ -136,7 +150,7 @@ function waitOf(state: WorkflowState, task: TaskState): WaitingFor | undefined {
     const until = stage.expiresAt === undefined ? {} : { until: time(stage.expiresAt) };
     return { reason: "person", since, ...until, item: stage.item };
   }
-  if (stage.kind === "parked") return { reason: "signal", since };
+  if (stage.kind === "parked") return { reason: "handoff" in stage.awaits ? "handoff" : "signal", since };
   if (stage.kind !== "pending" && stage.kind !== "failing") return { reason: "worker", since };
   if (stage.kind === "failing") return { reason: "retry-backoff", since };
   if (!isReady(state, task)) return { reason: "dependency", since };

@@ -1,5 +1,6 @@
 import type { Artifact } from "./event.ts";
 import type { Failure } from "./failure.ts";
+import type { HandoffState, TaskOrigin } from "./handoff.ts";
 import type { ItemKind } from "./item.ts";
 import type { Json } from "./json.ts";
 import type { Needs } from "./plan.ts";
@@ -21,7 +22,7 @@ export type TaskStage =
   /** For a person to settle an item before it expires; with a verdict, for the look that carries it out. */
   | { kind: "waiting"; since: number; item: string; about: ItemKind; expiresAt?: number; verdict?: ItemVerdict }
   /** For something that no person of the inbox gives. No worker has it. */
-  | { kind: "parked"; since: number; awaits: SignalWait }
+  | { kind: "parked"; since: number; awaits: SignalWait | { handoff: number } }
   /** The attempt failed and another will be made. */
   | { kind: "failing"; since: number; error: Failure }
   /** Done, with phases to append that nobody has looked at yet. */
@@ -53,6 +54,8 @@ export interface TaskState {
   readonly attempts: number;
   readonly backoffMs: number;
   readonly onFailure: "fail" | "continue";
+  /** Undefined for a task of the plan. */
+  readonly origin: TaskOrigin | undefined;
   readonly stage: TaskStage;
   /** Number of the current try, from 1. */
   readonly attempt: number;
@@ -86,6 +89,8 @@ export interface WorkflowState {
   readonly isPlanned: boolean;
   /** By name the places of the signals that have come, in order. */
   readonly signals: ReadonlyMap<string, readonly number[]>;
+  /** By their numbers. */
+  readonly handoffs: ReadonlyMap<number, HandoffState>;
   readonly cancel: { reason?: string } | undefined;
   readonly error: (Failure & { taskId: string }) | undefined;
   /** Place of the last event folded. */
@@ -120,8 +125,9 @@ export function isOutstanding(stage: TaskStage): boolean {
 }
 
 /** The failure of a task that ends its workflow: any under `onFailure: fail`, and a critical one in any case. */
-export function fatalFailure({ stage, onFailure }: TaskState): Failure | undefined {
-  if (stage.kind !== "failed") return undefined;
+export function fatalFailure({ stage, onFailure, origin }: TaskState): Failure | undefined {
+  // What was handed over fails whoever waits for it, and that one decides.
+  if (stage.kind !== "failed" || origin) return undefined;
   return onFailure === "fail" || stage.error.class === "critical" ? stage.error : undefined;
 }
 
@@ -131,6 +137,8 @@ export function isParked(state: Pick<WorkflowState, "phases" | "tasks">): boolea
   for (const task of state.tasks.values()) {
     const { stage } = task;
     if (isSettled(stage)) continue;
+    // It waits for what another task waits for, if that does.
+    if (stage.kind === "parked" && "handoff" in stage.awaits) continue;
     if (stage.kind === "parked" || (stage.kind === "waiting" && stage.verdict === undefined)) waits = true;
     else if (stage.kind !== "pending" || isReady(state, task)) return false;
   }

@@ -33,7 +33,7 @@ export const TaskStatus = z.enum([
 ]);
 export type TaskStatus = z.infer<typeof TaskStatus>;
 
-const WaitReason = z.enum(["dependency", "concurrency", "retry-backoff", "worker", "person", "signal"]);
+const WaitReason = z.enum(["dependency", "concurrency", "retry-backoff", "worker", "person", "signal", "handoff"]);
 
 /** Why a task is not running. */
 export const WaitingFor = z.object({
@@ -65,6 +65,19 @@ export const Links = z.object({ self: z.string(), events: z.string(), cancel: z.
 export const SubmitView = z.object({ id: z.string(), status: WorkflowStatus, links: Links });
 export type SubmitView = z.infer<typeof SubmitView>;
 
+/** One agent handing a piece of work to another. */
+export const HandoffView = z.object({
+  id: z.int().meta({ description: "place of the event that asked for it" }),
+  from: z.string().meta({ description: "the task that hands over, and waits" }),
+  to: z.string().meta({ description: "agent type" }),
+  task: z.string().exactOptional().meta({ description: "that does it, once it is accepted" }),
+  status: z.enum(["requested", "accepted", "completed", "failed", "rolled_back"]),
+  error: Failure.exactOptional(),
+  requestedAt: Time,
+  endedAt: Time.exactOptional(),
+});
+export type HandoffView = z.infer<typeof HandoffView>;
+
 export const WorkflowView = z.object({
   id: z.string(),
   status: WorkflowStatus,
@@ -72,7 +85,7 @@ export const WorkflowView = z.object({
   plan: PlanRequest.nullable(),
   phase: z.string().nullable(),
   tasks: z.array(TaskView),
-  handoffs: z.array(z.unknown()),
+  handoffs: z.array(HandoffView),
   result: JsonValue.exactOptional(),
   error: Failure.extend({ taskId: z.string().exactOptional() }).exactOptional(),
   compensation: z.enum(["none", "done", "failed"]),

@@ -99,6 +99,11 @@ class Walk {
       case "item.opened":
       case "item.settled":
       case "item.expired":
+      case "handoff.requested":
+      case "handoff.accepted":
+      case "handoff.completed":
+      case "handoff.failed":
+      case "handoff.rolled_back":
       case "task.retrying":
       case "task.cancelled":
         return this.#judgeTask(before, event, report);
@@ -164,6 +169,12 @@ class Walk {
       if (kind !== "proposing" && !isGivenUp) report("validity", `${task.id} is ${kind}`);
       return;
     }
+    if (event.type !== "handoff.requested" && event.type.startsWith("handoff.")) {
+      // What nobody waits for any more is only put to an end.
+      const isEnding = event.type === "handoff.failed" || event.type === "handoff.rolled_back";
+      if (kind !== "parked" && !isEnding) report("validity", `${task.id} is ${kind}`);
+      return;
+    }
     if (event.type === "task.quarantined" || (event.type === "item.opened" && event.data.kind === "quarantine")) {
       if (kind !== "condemned") report("validity", `${task.id} is ${kind}`);
       return;
@@ -194,7 +205,8 @@ class Walk {
 }
 
 /** The tasks that must be settled before this one, read straight from the contract. */
-function needed(state: WorkflowState, { id, phase }: TaskState): string[] {
+function needed(state: WorkflowState, { id, phase, origin }: TaskState): string[] {
+  if (origin) return [];
   const here: PhaseRequest | undefined = state.phases[phase]?.request;
   const index = here?.tasks.findIndex((task) => task.id === id) ?? 0;
   const listed = here?.tasks[index]?.dependsOn;

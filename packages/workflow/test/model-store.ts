@@ -162,6 +162,9 @@ export class ModelStore {
     for (const { request } of state.isPlanned ? state.phases : []) {
       for (const task of request.tasks) this.#specs.set(task.id, task);
     }
+    for (const { id: taskId, agent, input, origin } of state.tasks.values()) {
+      if (origin) this.#specs.set(taskId, { id: taskId, agent, input });
+    }
     this.#isQueued = state.status === "queued";
     if (!this.#isQueued) this.#due = { at: now, cause: "fact" };
   }
@@ -232,6 +235,9 @@ export class ModelStore {
       this.#leases.delete(taskId);
     }
     for (const event of events) {
+      if (event.type === "handoff.accepted") {
+        this.#specs.set(event.data.task, { id: event.data.task, agent: "plain", input: "work" });
+      }
       if (event.type !== "workflow.planned") continue;
       for (const task of addedPhases(event, this.#request).flatMap((phase) => phase.tasks)) {
         this.#specs.set(task.id, task);

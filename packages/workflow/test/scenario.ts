@@ -21,8 +21,8 @@ export interface Behaviour {
   isCancelledDying: boolean;
   /** Claims that then leave an effect in doubt, or ask for approval. */
   doubts: number;
-  /** Whether they ask, and how long the person has, or wait for a signal; undefined where an effect is in doubt. */
-  asks?: { expiresInMs?: number } | "signal";
+  /** Whether they ask, and how long the person has, wait for a signal or hand over, to somebody or to nobody; undefined where an effect is in doubt. */
+  asks?: { expiresInMs?: number } | "signal" | "handoff" | "refused";
   /** What a planner appends; may be nonsense. */
   append?: unknown[];
 }
@@ -80,7 +80,7 @@ interface TaskSeed {
   kills: number;
   isCancelledDying: boolean;
   doubts: number;
-  asks: { expiresInMs?: number } | "signal" | undefined;
+  asks: { expiresInMs?: number } | "signal" | "handoff" | "refused" | undefined;
   timeoutMs: number | undefined;
   append: "none" | "sequential" | "parallel" | "invalid" | "forbidden";
 }
@@ -101,7 +101,15 @@ const taskSeed = (withTimeouts: boolean): fc.Arbitrary<TaskSeed> =>
     kills: often(0, fc.constantFrom(1, 2, 3, 3, 4), 5),
     isCancelledDying: often(false, fc.constant(true)),
     doubts: often(0, fc.integer({ min: 1, max: 2 }), 7),
-    asks: fc.constantFrom<TaskSeed["asks"][]>(undefined, {}, { expiresInMs: 200 }, { expiresInMs: 2000 }, "signal"),
+    asks: fc.constantFrom<TaskSeed["asks"][]>(
+      undefined,
+      {},
+      { expiresInMs: 200 },
+      { expiresInMs: 2000 },
+      "signal",
+      "handoff",
+      "refused",
+    ),
     timeoutMs: withTimeouts
       ? often<number | undefined>(undefined, fc.constantFrom(200, 1000, 9000))
       : fc.constant(undefined),

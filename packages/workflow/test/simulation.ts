@@ -364,6 +364,11 @@ class Simulation {
       return true;
     }
     if (this.#scenario.faults.workers && epoch <= kills + doubts) {
+      if (asks === "handoff" || asks === "refused") {
+        const data = { to: asks === "handoff" ? "plain" : "nobody", payload: "work", step: "s", inputHash: "h" };
+        store.record(writer, "released", { type: "handoff.requested", ...at, data });
+        return true;
+      }
       if (asks === "signal") {
         const awaits = { signal: "go", nth: 1, step: "s", inputHash: "h" };
         store.record(writer, "released", { type: "task.released", ...at, data: { reason: "waits", awaits } });

@@ -2,6 +2,7 @@ import { readFile } from "node:fs/promises";
 import {
   EventBody,
   fold,
+  type HandoffState,
   type ItemDecision,
   type PhaseRequest,
   projectWorkflow,
@@ -71,6 +72,7 @@ function workflow(status: WorkflowStatus, wantsPlanner = false): WorkflowState {
   return { ...submitted, status, endedAt: hasEnded ? at : undefined };
 }
 
+const grant = { tools: [], mayPlan: false };
 const output = { bytes: 2, inline: "", artifacts: [] };
 const stages: TaskStage[] = [
   { kind: "pending", since: at },
@@ -105,7 +107,30 @@ const settled = (decision: ItemDecision, item = "wf.9"): EventBody => ({
   data: { item, decision, by: "person" },
 });
 
-const byRow: Record<string, { event: EventBody; wantsPlanner?: boolean; task?: Partial<TaskState> }> = {
+/** The task in this stage; where it is parked, on a handoff in this status, whose own task has completed. */
+function handingOver(stage: TaskStage, status: HandoffState["status"]): WorkflowState {
+  const awaits = { handoff: 9 };
+  const state = withTask(stage.kind === "parked" ? { ...stage, awaits } : stage);
+  const task = state.tasks.get("t");
+  if (!task) throw new Error("there is no task");
+  const made = { task: status === "requested" ? undefined : "u", error: status === "failed" ? error : undefined };
+  const work = { id: 9, from: "t", to: "plain", payload: "", step: "s", inputHash: "h", requestedAt: at };
+  const origin = { handoff: 9, depth: 1, grant };
+  return {
+    ...state,
+    tasks: new Map([...state.tasks, ["u", { ...task, id: "u", origin, stage: { kind: "completed", at, output } }]]),
+    handoffs: new Map([[9, { ...work, ...made, status, endedAt: undefined }]]),
+  };
+}
+
+interface Row {
+  event: EventBody;
+  wantsPlanner?: boolean;
+  task?: Partial<TaskState>;
+  handoff?: HandoffState["status"];
+}
+
+const byRow: Record<string, Row> = {
   "`workflow.started`, plan or agent asked for": { event: { type: "workflow.started", data: {} } },
   "`workflow.started`, neither asked for": { event: { type: "workflow.started", data: {} }, wantsPlanner: true },
   "`workflow.planned` by the request": {
@@ -174,6 +199,36 @@ const byRow: Record<string, { event: EventBody; wantsPlanner?: boolean; task?: P
     },
   },
   "`signal.received`": { event: { type: "signal.received", data: { name: "go", by: "person" } } },
+  "`handoff.requested`": {
+    event: {
+      type: "handoff.requested",
+      taskId: "t",
+      attempt: 2,
+      epoch: 1,
+      data: { to: "plain", payload: "", step: "s", inputHash: "h" },
+    },
+  },
+  "`handoff.accepted`": {
+    event: {
+      type: "handoff.accepted",
+      taskId: "t",
+      attempt: 2,
+      data: { handoff: 9, task: "v", depth: 1, grant, timeoutMs: 1, attempts: 1, backoffMs: 1 },
+    },
+    handoff: "requested",
+  },
+  "`handoff.completed`": {
+    event: { type: "handoff.completed", taskId: "t", attempt: 2, data: { handoff: 9 } },
+    handoff: "accepted",
+  },
+  "`handoff.failed`": {
+    event: { type: "handoff.failed", taskId: "t", attempt: 2, data: { handoff: 9, error } },
+    handoff: "accepted",
+  },
+  "`handoff.rolled_back`": {
+    event: { type: "handoff.rolled_back", taskId: "t", attempt: 2, data: { handoff: 9, error } },
+    handoff: "failed",
+  },
   "`task.crashed`": { event: { type: "task.crashed", taskId: "t", attempt: 2, epoch: 1, data: { deaths: 1 } } },
   "`task.crashed`, of a process of its own": {
     event: { type: "task.crashed", taskId: "t", attempt: 2, epoch: 1, data: { deaths: 3, isolated: "SIGKILL" } },
@@ -221,8 +276,9 @@ describe("every line does in the fold what the document says", () => {
   });
 
   test.each(taskTable.slice(1))("to a task: %s", (line, ...cells) => {
-    const { event, task } = byRow[line] ?? {};
-    const moved = stages.map((stage) => event && after(withTask(stage, task), event).tasks.get("t")?.stage.kind);
+    const { event, task, handoff } = byRow[line] ?? {};
+    const from = (stage: TaskStage) => (handoff ? handingOver(stage, handoff) : withTask(stage, task));
+    const moved = stages.map((stage) => event && after(from(stage), event).tasks.get("t")?.stage.kind);
     expect(moved).toEqual(
       cells.map((cell, column) => (cell === "·" ? stages[column]?.kind : cell.replaceAll(/[()]/g, ""))),
     );

@@ -86,7 +86,6 @@ test("what this release does not do is refused field by field, all at once", () 
       "/deadline",
       "/startAt",
       ...["deadline", "fallback", "compensate", "onFailure"].map((field) => `/plan/phases/0/tasks/0/${field}`),
-      "/plan/phases/0/tasks/1/input/handoff",
     ]
       .map((path) => `${path} not-supported`)
       .toSorted(),

@@ -57,6 +57,16 @@ export class ProgressTracker {
         return "cancel requested";
       case "signal.received":
         return `signal ${event.data.name} received`;
+      case "handoff.requested":
+        this.#set(event.taskId, { state: "waiting" });
+        return `${event.taskId} hands over to ${event.data.to}`;
+      case "handoff.accepted":
+      case "handoff.rolled_back":
+        return undefined;
+      case "handoff.completed":
+        return `${event.taskId} has back what it handed over`;
+      case "handoff.failed":
+        return `what ${event.taskId} handed over failed: ${event.data.error.message} (${event.data.error.code})`;
       case "retry.requested":
         this.progress.status = "running";
         return "retry requested";

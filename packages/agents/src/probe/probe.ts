@@ -1,6 +1,6 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import { APICallError } from "@ai-sdk/provider";
-import { type Json, ProbeInput, TaskError, unsupportedProbeFields } from "@flotilla/workflow";
+import { type Json, ProbeInput, TaskError } from "@flotilla/workflow";
 import { z } from "zod";
 import { type Agent, type AgentContext, defineAgent } from "../agent.ts";
 import { type Effect, NotAppliedError } from "../effect.ts";
@@ -33,14 +33,6 @@ export function createProbe(effectsPath?: string): Agent {
     input: ProbeInput,
     output: ProbeOutput,
     async run(ctx, asked) {
-      const refused = unsupportedProbeFields(asked).map(({ path }) => path);
-      if (refused.length > 0) {
-        throw new TaskError({
-          class: "data",
-          code: "not-supported",
-          message: `not supported by this release: ${refused.join(", ")}`,
-        });
-      }
       await dieIfTold(ctx, asked.crash, "before", undefined);
       const input = await approved(ctx, asked);
       const steps = input.steps ?? [];
@@ -68,9 +60,11 @@ export function createProbe(effectsPath?: string): Agent {
       if (input.busyMs) keepBusy(input.busyMs);
       const told = failureTold(ctx, input.fail, undefined);
       if (told) throw told;
+      const { handoff } = input;
+      const given = handoff ? await ctx.handoff(handoff.to, handoff.payload) : signal;
       return {
         output: {
-          output: input.output ?? (input.outputBytes === undefined ? signal : "x".repeat(input.outputBytes)),
+          output: input.output ?? (input.outputBytes === undefined ? given : "x".repeat(input.outputBytes)),
           attempt: ctx.attempt,
           claim: ctx.claim,
           executedSteps,

@@ -3,7 +3,7 @@ import { addedPhases, fold, isSettled } from "@flotilla/workflow";
 import { tagOf } from "../keys.ts";
 import { eventOf } from "../log.ts";
 import type { Scripts } from "../scripts.ts";
-import { specsOf } from "../spec.ts";
+import { handoffSpecs, specsOf } from "../spec.ts";
 import type { History } from "./archive.ts";
 
 /**
@@ -129,11 +129,13 @@ function closed(claim: ArchivedClaim): [string, string] {
   return [`claim:${taskId}`, `${attempt} ${dispatch} ${epoch + epochsAhead} ${claims} ${state} - 0 ${completedAt}`];
 }
 
-function specFields({ request }: WorkflowState, { lines }: History): [string, string][] {
-  return lines.flatMap((line) => {
+function specFields(state: WorkflowState, { lines }: History): [string, string][] {
+  const { request } = state;
+  const planned = lines.flatMap((line) => {
     const event = eventOf(line);
     return event.type === "workflow.planned" ? specsOf(addedPhases(event, request), request.input) : [];
   });
+  return [...planned, ...handoffSpecs(state)];
 }
 
 function itemsOf({ fields, lines }: History): [string, string, number][] {

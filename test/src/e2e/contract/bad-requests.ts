@@ -100,7 +100,6 @@ const bodies: Row[] = [
     planOf(together("p", [probe("a", {}, { onFailure: "compensate", compensate: { agent: "probe", input: {} } })])),
     `422 not-supported ${task}/compensate ${task}/onFailure`,
   ),
-  submit("a handoff", alone({ input: { handoff: { to: "probe", payload: {} } } }), "422 not-supported /input/handoff"),
 ];
 
 const unknown = `wf_0a_${"z".repeat(26)}`;
