@@ -115,14 +115,12 @@ describe("a handoff", () => {
       data: { error: { class: "deadline", code: "c", message: "" } },
     };
     const state = running(parallel([task("a", { onFailure: "continue" })]), [
-      ...[
-        lines.scheduled("a"),
-        lines.started("a"),
-        requested(),
-        accepted(),
-        lines.scheduled(target),
-        lines.started(target),
-      ],
+      lines.scheduled("a"),
+      lines.started("a"),
+      requested(),
+      accepted(),
+      lines.scheduled(target),
+      lines.started(target),
       gone,
     ]);
     const { events, claims } = decide(state, look);
