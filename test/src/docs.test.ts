@@ -1,7 +1,7 @@
 import { existsSync, globSync } from "node:fs";
 import { readFile } from "node:fs/promises";
 import { dirname, join, resolve } from "node:path";
-import { FailureClass } from "@flotilla/workflow";
+import { FailureClass, Strategy } from "@flotilla/workflow";
 import { describe, expect, test } from "vitest";
 
 const root = resolve(import.meta.dirname, "../..");
@@ -64,9 +64,9 @@ describe("errors.md", () => {
     expect([...named].filter((code) => !documented.has(code))).toEqual([]);
   });
 
-  test("every code that is explained is named by the source, or is a class of failures", () => {
-    const classes = new Set<string>(FailureClass.options);
-    expect([...documented].filter((code) => !named.has(code) && !classes.has(code))).toEqual([]);
+  test("every code that is explained is named by the source, or is a class or a strategy", () => {
+    const others = new Set<string>([...FailureClass.options, ...Strategy.options]);
+    expect([...documented].filter((code) => !named.has(code) && !others.has(code))).toEqual([]);
   });
 });
 

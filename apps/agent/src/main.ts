@@ -1,14 +1,7 @@
 import { hostname } from "node:os";
 import { createIsolatedExecutor, describeAgent } from "@flotilla/agents";
 import { AgentWorker, RedisCheck, WorkerRegistration } from "@flotilla/fleet";
-import {
-  createFileObjects,
-  createLogger,
-  createMetrics,
-  HealthService,
-  redisSettings,
-  runProcess,
-} from "@flotilla/runtime";
+import { createLogger, createMetrics, HealthService, redisSettings, runProcess } from "@flotilla/runtime";
 import { findAgent } from "./agents.ts";
 import { config } from "./config.ts";
 import { createExecution } from "./execution.ts";
@@ -19,7 +12,11 @@ const redis = redisSettings(config);
 const redisCheck = new RedisCheck(redis, logger);
 const agent = await findAgent(config);
 const workerId = `${hostname()}.${process.pid}`;
-const { blobs, storage, executor } = createExecution(config, agent, logger);
+const execution = createExecution(config, agent, logger, (tokens) => {
+  metrics.modelTokens.inc({ agent_type: agent.type, direction: "input" }, tokens.input);
+  metrics.modelTokens.inc({ agent_type: agent.type, direction: "output" }, tokens.output);
+});
+const { blobs, archive, services: storage, executor } = execution;
 const worker = new AgentWorker({
   redis,
   agentType: agent.type,
@@ -28,7 +25,7 @@ const worker = new AgentWorker({
   executor,
   isolatedExecutor: createIsolatedExecutor({ program: new URL("./isolated.ts", import.meta.url), logger }),
   blobs,
-  objects: createFileObjects(config.FLOTILLA_DATA_DIR),
+  archive,
   metrics,
   logger,
 });
@@ -45,7 +42,7 @@ const health = new HealthService({
 
 await runProcess({
   role: "agent",
-  services: [redisCheck, ...(storage ? [storage] : []), health, worker, registration],
+  services: [redisCheck, ...storage, health, worker, registration],
   logger,
   details: () => ({ agentType: agent.type, metricsUrl: health.metricsUrl }),
 });

@@ -8,27 +8,15 @@ import {
   RedisKeyStore,
   RedisStore,
 } from "@flotilla/fleet";
-import { OciStorage } from "@flotilla/oci";
-import {
-  createFileBlobs,
-  createFileObjects,
-  createLogger,
-  createMetrics,
-  HealthService,
-  ociSettings,
-  redisSettings,
-  runProcess,
-  type Service,
-} from "@flotilla/runtime";
+import { openStorage } from "@flotilla/oci";
+import { createLogger, createMetrics, HealthService, redisSettings, runProcess, type Service } from "@flotilla/runtime";
 import { buildApp } from "./app.ts";
 import { config } from "./config.ts";
 import { HttpService } from "./http-service.ts";
 
 const logger = createLogger({ role: "api", level: config.LOG_LEVEL });
 const metrics = createMetrics();
-const oci = ociSettings(config);
-const storage = oci && new OciStorage(oci, logger);
-const blobs = storage?.blobs ?? createFileBlobs(config.FLOTILLA_DATA_DIR);
+const { blobs, archive, services: storage } = openStorage(config, logger);
 const redis = redisSettings(config);
 const redisCheck = new RedisCheck(redis, logger);
 
@@ -36,7 +24,7 @@ const store = new RedisStore({
   redis,
   blobs,
   idempotencyMs: config.FLOTILLA_IDEMPOTENCY_MS,
-  objects: createFileObjects(config.FLOTILLA_DATA_DIR),
+  archive,
   logger,
 });
 const keyConnection = connect(redis, "failFast", logger);
@@ -64,7 +52,7 @@ const health = new HealthService({ host: config.HOST, port: config.METRICS_PORT,
 
 await runProcess({
   role: "api",
-  services: [redisCheck, ...(storage ? [storage] : []), health, store, keyService, http],
+  services: [redisCheck, ...storage, health, store, keyService, http],
   logger,
   details: () => ({ url: http.url, metricsUrl: health.metricsUrl }),
 });

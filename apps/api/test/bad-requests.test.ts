@@ -111,9 +111,9 @@ const submits = [
     "422 not-supported /budget /callbackUrl",
   ),
   submit(
-    "compensation in a plan",
-    plan({ ...task, onFailure: "compensate" }),
-    `422 not-supported ${taskPath}/onFailure`,
+    "an undoing by nobody",
+    plan({ ...task, compensate: { agent: "nobody", input: "" } }),
+    `400 invalid-body ${taskPath}/compensate/agent`,
   ),
   submit(
     "a probe told what it cannot do",
@@ -199,8 +199,8 @@ const others = [
     as(keys.acme, { accept: "text/event-stream", "last-event-id": "abc" }),
   ),
   call("an unknown field of cancel", "POST /v1/workflows/ID/cancel", "400 invalid-body /why", acme, { why: 1 }),
-  call("compensation on cancel", "POST /v1/workflows/ID/cancel", "422 not-supported /compensate", acme, {
-    compensate: true,
+  call("an odd wish for compensation", "POST /v1/workflows/ID/cancel", "400 invalid-body /compensate", acme, {
+    compensate: "please",
   }),
 ];
 

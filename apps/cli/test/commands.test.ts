@@ -35,6 +35,7 @@ test("every command of the contract is there, with a description and --json", ()
     "list",
     "revoke",
     "doctor",
+    "rebuild",
   ]);
   for (const command of commands) {
     expect(command.description()).not.toBe("");

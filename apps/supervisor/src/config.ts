@@ -1,5 +1,6 @@
 import {
   configOrExit,
+  ociEnvironment,
   processEnvironment,
   redisEnvironment,
   storageEnvironment,
@@ -9,6 +10,7 @@ import {
 const schema = processEnvironment
   .extend(redisEnvironment.shape)
   .extend(storageEnvironment.shape)
+  .extend(ociEnvironment.shape)
   .extend(supervisorEnvironment.shape);
 
 /** The configuration of a supervisor; exits 78 where it is refused. */

@@ -1,26 +1,26 @@
 import { RedisCheck, Supervisor } from "@flotilla/fleet";
-import {
-  createFileObjects,
-  createLogger,
-  createMetrics,
-  HealthService,
-  redisSettings,
-  runProcess,
-} from "@flotilla/runtime";
+import { openStorage } from "@flotilla/oci";
+import { createLogger, createMetrics, HealthService, redisSettings, runProcess } from "@flotilla/runtime";
 import { config } from "./config.ts";
 
 const logger = createLogger({ role: "supervisor", level: config.LOG_LEVEL });
 const metrics = createMetrics();
 const redis = redisSettings(config);
+const storage = openStorage(config, logger);
 const redisCheck = new RedisCheck(redis, logger);
+const { FLOTILLA_RECOVERY: recovery } = config;
 const supervisor = new Supervisor({
   redis,
-  defaults: { attempts: config.MAX_RETRIES + 1, concurrency: config.MAX_CONCURRENT_AGENTS },
+  defaults: {
+    attempts: config.MAX_RETRIES + 1,
+    concurrency: config.MAX_CONCURRENT_AGENTS,
+    ...(recovery ? { recovery } : {}),
+  },
   handoffTimeoutMs: config.HANDOFF_TIMEOUT_MS,
   maxActiveWorkflows: config.MAX_ACTIVE_WORKFLOWS,
   retentionMs: config.FLOTILLA_RETENTION_MS,
   archive: {
-    objects: createFileObjects(config.FLOTILLA_DATA_DIR),
+    objects: storage.archive,
     checkpointEveryMs: config.CHECKPOINT_INTERVAL_MS,
     retentionMs: config.FLOTILLA_ARCHIVE_RETENTION_MS,
   },
@@ -37,7 +37,7 @@ const health = new HealthService({
 
 await runProcess({
   role: "supervisor",
-  services: [redisCheck, health, supervisor],
+  services: [redisCheck, ...storage.services, health, supervisor],
   logger,
   details: () => ({ metricsUrl: health.metricsUrl }),
 });

@@ -1,95 +1,67 @@
-import { AISDKError, APICallError, UnsupportedFunctionalityError } from "@ai-sdk/provider";
-import { type Failure, type FailureClass, StoreUnavailableError, TaskError } from "@flotilla/workflow";
-
-/** What a foreign error means; the message is added from the error itself. */
-type Verdict = Omit<Failure, "message">;
+import { APICallError } from "@ai-sdk/provider";
+import { type Failure, TaskError } from "@flotilla/workflow";
+import { causesOf, type ErrorFacts, factsOf } from "./error-facts.ts";
+import { judgeFacts, judgePhrase, type Verdict } from "./failure-rules.ts";
 
 /** Longest message that goes into the log of a workflow; the whole error is in the log of the process. */
 const maxMessageLength = 2000;
 
-/** Deepest chain of causes that is looked through, so that a cyclic one ends. */
-const maxCauses = 5;
+/** Most links of a chain of causes that are looked through, so that a cyclic one ends. */
+const maxLinks = 16;
 
-const networkCodes = new Set([
-  "EAI_AGAIN",
-  "ECONNABORTED",
-  "ECONNREFUSED",
-  "ECONNRESET",
-  "EHOSTUNREACH",
-  "ENETDOWN",
-  "ENETUNREACH",
-  "ENOTFOUND",
-  "EPIPE",
-  "ETIMEDOUT",
-  "UND_ERR_BODY_TIMEOUT",
-  "UND_ERR_CONNECT_TIMEOUT",
-  "UND_ERR_HEADERS_TIMEOUT",
-  "UND_ERR_SOCKET",
-]);
-
-/** Errors of the AI SDK, by name, that say that what the model answered is of no use. */
-const badOutputNames = new Set([
-  "AI_InvalidToolInputError",
-  "AI_NoObjectGeneratedError",
-  "AI_NoOutputGeneratedError",
-  "AI_NoSuchToolError",
-  "AI_ToolChoiceViolationError",
-]);
+/** Longest wait that another side can ask for: what asks for more is wrong. */
+const longestRetryAfterMs = 24 * 60 * 60 * 1000;
 
 /**
- * Says what kind of failure a thrown value is, and so whether it is tried again. The first thing in the chain of
- * causes that is known decides; what is not known at all is `unknown`. Each code is in docs/errors.md.
+ * Says what kind of failure a thrown value is, and so what becomes of the task. The first thing in the chain of causes
+ * that is known by its type, code or HTTP status decides, and only where none is, what they say in words; what is not
+ * known at all is `unknown`. A wait that the other side asks for comes along. Each code is in docs/errors.md. `now`
+ * (ms) is when it was thrown: some ask to wait until a date.
  */
-export function classify(thrown: unknown): Failure {
-  let link = thrown;
-  for (let depth = 0; depth < maxCauses && link !== undefined; depth++) {
+export function classify(thrown: unknown, now = Date.now()): Failure {
+  const links = chainOf(thrown);
+  const facts = links.map((link) => factsOf(link, now));
+  const asked = facts.map(({ retryAfterMs }) => retryAfterMs).find((ms) => ms !== undefined);
+  const wait = asked === undefined ? {} : { retryAfterMs: Math.min(asked, longestRetryAfterMs) };
+  const message = messageOf(thrown);
+  for (const [place, link] of links.entries()) {
     if (link instanceof TaskError) return { ...link.failure, message: shorten(link.failure.message) };
-    const verdict = judge(link);
-    if (verdict) return { ...verdict, message: messageOf(thrown) };
-    link = causeOf(link);
+    const verdict = judge(link, facts[place]);
+    if (verdict) return { ...verdict, message, ...wait };
   }
-  return { class: "unknown", code: "unexpected", message: messageOf(thrown) };
-}
-
-function judge(error: unknown): Verdict | undefined {
-  if (!(error instanceof Error)) return undefined;
-  if (APICallError.isInstance(error)) return judgeCall(error);
-  if (AISDKError.isInstance(error) && badOutputNames.has(error.name)) return verdict("data", "bad-model-output");
-  // The same model would lack it the next time.
-  if (UnsupportedFunctionalityError.isInstance(error)) return verdict("data", "provider-refused");
-  if (error instanceof StoreUnavailableError) return verdict("transient", "store-unavailable");
-  if (error.name === "TimeoutError") return verdict("transient", "call-timeout");
-  if ("code" in error && typeof error.code === "string" && networkCodes.has(error.code)) {
-    return verdict("transient", "network");
+  for (const { message: words } of facts) {
+    const verdict = judgePhrase(words);
+    if (verdict) return { ...verdict, message, ...wait };
   }
-  return undefined;
+  return { class: "unknown", code: "unexpected", message };
 }
 
-/** A call to a provider, by the status that it answered with. */
-function judgeCall(error: APICallError): Verdict {
-  const status = error.statusCode;
-  // No status: the connection failed. A status below 400: the body was not what the protocol promises.
-  if (status === undefined) return verdict("transient", "network");
-  if (status < 400) return verdict("transient", "provider-bad-response");
-  if (status === 429) return verdict("rate-limit", "rate-limited");
-  if (status === 401 || status === 402 || status === 403) return verdict("critical", "provider-denied");
-  if (status === 408 || status === 409 || status >= 500) return verdict("transient", "provider-unavailable");
-  return verdict("data", "provider-refused");
+function judge(link: unknown, facts: ErrorFacts | undefined): Verdict | undefined {
+  const known = facts && judgeFacts(facts);
+  if (known) return known;
+  // Without a status the connection failed. So it did where the OCI SDK throws what it knows as a plain object.
+  const isUnanswered = APICallError.isInstance(link) || (!(link instanceof Error) && isOfOci(link));
+  return isUnanswered ? { class: "transient", code: "network" } : undefined;
 }
 
-function verdict(failureClass: FailureClass, code: string): Verdict {
-  return { class: failureClass, code };
+function isOfOci(link: unknown): boolean {
+  return typeof link === "object" && link !== null && "requestEndpoint" in link && !("statusCode" in link);
 }
 
-function causeOf(error: unknown): unknown {
-  if (!(error instanceof Error)) return undefined;
-  // The AI SDK wraps the last of several tries in an error without a cause.
-  return "lastError" in error ? error.lastError : error.cause;
+/** The value and what stands behind it, nearest first. */
+function chainOf(thrown: unknown): unknown[] {
+  const links: unknown[] = [thrown];
+  for (let place = 0; place < links.length && links.length < maxLinks; place++) {
+    links.push(...causesOf(links[place]).filter((cause) => !links.includes(cause)));
+  }
+  return links;
 }
 
 function messageOf(thrown: unknown): string {
   if (thrown instanceof Error) return shorten(thrown.message || thrown.name);
-  return shorten(typeof thrown === "string" ? thrown : "something that is not an error was thrown");
+  if (typeof thrown === "string") return shorten(thrown);
+  const said = isOfOci(thrown) ? Object(thrown).message : undefined;
+  return shorten(typeof said === "string" ? said : "something that is not an error was thrown");
 }
 
 function shorten(message: string): string {

@@ -52,7 +52,8 @@ export interface RunContext {
 export function createContext(run: Run): RunContext {
   const { task, agent, journal, model, signal } = run;
   const blobs = patientBlobs(run.blobs, signal);
-  const steps = new Steps({ journal, blobs, signal, mayReplay: task.attempt > 1 || task.claim > 1 });
+  const { scope = "" } = task;
+  const steps = new Steps({ journal, blobs, signal, scope, mayReplay: task.attempt > 1 || task.claim > 1 });
   const waits = new Waits(steps);
   const written = new Map<string, Artifact>();
   const { tenant, workflowId, taskId, attempt, claim, epoch } = task;

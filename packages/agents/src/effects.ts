@@ -77,7 +77,7 @@ export class Effects {
     const { inputHash, known } = await steps.find(one.step, one.input);
     if (known && "result" in known) return this.#replayed(one, await steps.read(known), known.result);
     signal.throwIfAborted();
-    const call = { key: known?.intent.key ?? one.effect.key ?? `${keyPrefix}/${one.step}`, signal };
+    const call = { key: known?.intent.key ?? one.effect.key ?? `${keyPrefix}/${steps.bare(one.step)}`, signal };
     if (!known) return this.#intend(one, inputHash, call);
     switch (one.effect.class) {
       case "idempotent":

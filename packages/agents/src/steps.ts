@@ -34,6 +34,8 @@ export interface StepsOptions {
   /** Whether an earlier claim or attempt may have recorded steps; if not, the journal is not even asked. */
   mayReplay: boolean;
   signal: AbortSignal;
+  /** Begins every key: what stands under others in the journal is of another agent that had the task before. */
+  scope?: string;
 }
 
 /**
@@ -53,9 +55,17 @@ export class Steps {
 
   /** The key of the next step of that name. Call it in the order of the program, before anything is awaited. */
   keyFor(name: string): string {
-    const call = (this.#calls.get(name) ?? 0) + 1;
-    this.#calls.set(name, call);
-    return call === 1 ? name : `${name}#${call}`;
+    const { scope = "" } = this.#options;
+    // Calls of a model name their steps by the key of their conversation.
+    const key = name.startsWith(scope) ? name : `${scope}${name}`;
+    const call = (this.#calls.get(key) ?? 0) + 1;
+    this.#calls.set(key, call);
+    return call === 1 ? key : `${key}#${call}`;
+  }
+
+  /** A key as it would be without a scope: what the world outside knows an effect by is the same for every agent. */
+  bare(key: string): string {
+    return key.slice(this.#options.scope?.length ?? 0);
   }
 
   /**
@@ -106,7 +116,8 @@ export class Steps {
   async recorded(prefix: string): Promise<Json[]> {
     const entries = this.#recorded ? [...(await this.#recorded).values()] : [];
     const results = entries.filter((entry) => "result" in entry);
-    return Promise.all(results.filter(({ key }) => key.startsWith(prefix)).map((entry) => this.read(entry)));
+    const { scope = "" } = this.#options;
+    return Promise.all(results.filter(({ key }) => key.startsWith(scope + prefix)).map((entry) => this.read(entry)));
   }
 
   #load(): Promise<Map<string, JournalEntry>> {

@@ -1,8 +1,10 @@
+import { readFile } from "node:fs/promises";
 import { APICallError, UnsupportedFunctionalityError } from "@ai-sdk/provider";
 import { type FailureClass, StoreUnavailableError, TaskError } from "@flotilla/workflow";
 import { NoOutputGeneratedError, RetryError } from "ai";
 import { describe, expect, test } from "vitest";
 import { classify } from "../src/classify.ts";
+import { rateLimited, realErrors } from "./fixtures/real-errors.ts";
 
 function call(statusCode?: number): APICallError {
   return new APICallError({
@@ -61,7 +63,7 @@ const table: [what: string, thrown: unknown, failureClass: FailureClass, code: s
 ];
 
 describe("a thrown value is classified", () => {
-  test.each(table)("%s", (_what, thrown, failureClass, code) => {
+  test.each([...table, ...realErrors])("%s", (_what, thrown, failureClass, code) => {
     expect(classify(thrown)).toMatchObject({ class: failureClass, code });
   });
 
@@ -73,5 +75,50 @@ describe("a thrown value is classified", () => {
 
   test("and a message of any length becomes one that fits into the log", () => {
     expect(classify(new Error("x".repeat(1_000_000))).message).toHaveLength(2001);
+  });
+});
+
+describe("real errors", () => {
+  test("are at least 40, each of its own", () => {
+    expect(new Set(realErrors.map(([what]) => what)).size).toBeGreaterThanOrEqual(40);
+  });
+
+  test.each(realErrors)("%s is in docs/errors.md under its class", async (_what, _thrown, failureClass, code) => {
+    const document = await readFile(new URL("../../../docs/errors.md", import.meta.url), "utf8");
+    const [, section = ""] = document.split(`### Class \`${failureClass}\``);
+    expect(section.split("\n##")[0]).toContain(`\n| \`${code}\` |`);
+  });
+
+  test("a word of a library in the message of an agent means nothing", () => {
+    for (const words of [
+      "the fetch failed, so we stop",
+      "rate limit or timeout?",
+      "content_filter",
+      "socket hang up!",
+    ]) {
+      expect(classify(new Error(words))).toMatchObject({ class: "unknown", code: "unexpected" });
+    }
+  });
+
+  test("a type, a code or a status goes before the words, also of a cause further down", () => {
+    const inner = Object.assign(new Error("denied"), { statusCode: 403 });
+    expect(classify(new TypeError("fetch failed", { cause: inner })).class).toBe("critical");
+  });
+});
+
+describe("a wait that the other side asks for", () => {
+  const now = Date.parse("2030-01-01T00:00:00Z");
+  test.each<[string, Record<string, string>, number | undefined]>([
+    ["in seconds", { "retry-after": "7" }, 7000],
+    ["in ms, which is finer", { "retry-after": "7", "Retry-After-Ms": "6500" }, 6500],
+    ["until a date", { "Retry-After": "Tue, 01 Jan 2030 00:01:00 GMT" }, 60_000],
+    ["until a date that is over", { "retry-after": "Mon, 31 Dec 2029 00:00:00 GMT" }, 0],
+    ["of years, which is cut", { "retry-after": "99999999" }, 86_400_000],
+    ["in no words that are known", { "retry-after": "soon" }, undefined],
+    ["not at all", {}, undefined],
+  ])("%s", (_what, headers, retryAfterMs) => {
+    const failure = classify(new Error("outer", { cause: rateLimited(headers) }), now);
+    expect(failure).toMatchObject({ class: "rate-limit", code: "rate-limited" });
+    expect(failure.retryAfterMs).toBe(retryAfterMs);
   });
 });

@@ -4,6 +4,7 @@ import { tool, type ToolSet } from "ai";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { z } from "zod";
 import { type Agent, defineAgent, type Generation } from "../src/agent.ts";
+import { meteredModel, type TokenCount } from "../src/models/metered.ts";
 import { createModel } from "../src/models/model.ts";
 import { Rig } from "./rig.ts";
 
@@ -107,6 +108,23 @@ describe("a model", () => {
     ]);
   });
 
+  test("that is metered tells the tokens of each call that was made, and of none that is replayed", async () => {
+    const counts: TokenCount[] = [];
+    const model = createModel({ baseUrl: provider.baseUrl, apiKey: "sk-test", model: "scripted-1" });
+    const rig = new Rig(
+      agentOf({}, new Weather()),
+      meteredModel(model, (tokens) => counts.push(tokens)),
+    );
+    provider.say(ask("Bern"), say("20 degrees."));
+    await rig.run();
+    expect(counts).toEqual([
+      { input: 10, output: 5 },
+      { input: 10, output: 5 },
+    ]);
+    await rig.run(laterClaim);
+    expect(counts).toHaveLength(2);
+  });
+
   test("is offered only what the generation asks for of the agent's tools", async () => {
     provider.say(say("Fine."));
     await rigOf({ tools: {} }, new Weather()).run();
@@ -192,7 +210,7 @@ describe("a provider that fails", () => {
     provider.say({ kind: "error", status: 429, message: "slow down", retryAfter: "30" });
     expect(await rigOf({}).run()).toEqual({
       kind: "failed",
-      error: { class: "rate-limit", code: "rate-limited", message: "slow down" },
+      error: { class: "rate-limit", code: "rate-limited", message: "slow down", retryAfterMs: 30_000 },
     });
   });
 

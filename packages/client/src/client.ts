@@ -99,7 +99,7 @@ export interface Client {
   /** The workflow once it has ended. Follows its stream, or asks every `pollMs` where that is given. */
   wait(id: string, options?: CallOptions & { pollMs?: number }): Promise<WorkflowView>;
   /** Idempotent; the status right after. */
-  cancel(id: string, options?: CallOptions & { reason?: string }): Promise<WorkflowStatus>;
+  cancel(id: string, options?: CallOptions & { reason?: string; compensate?: boolean }): Promise<WorkflowStatus>;
   /**
    * Lets a workflow go on that failed or was aborted; any other is a `ProblemError` code `not-retryable`. Without
    * `idempotencyKey` each call gets one of its own, so that a repetition after a lost answer is no second retry.
@@ -180,8 +180,11 @@ export function createClient(options: ClientOptions): Client {
         ? follow(transport, { path: `${workflowPath(id)}/events`, after, reconnectMs, signal })
         : pages(transport, `${workflowPath(id)}/events`, after, signal),
     wait: (id, wanted = {}) => waitFor(client, id, wanted),
-    cancel: async (id, { reason, signal } = {}) => {
-      const body = reason === undefined ? {} : { reason };
+    cancel: async (id, { reason, compensate, signal } = {}) => {
+      const body = {
+        ...(reason === undefined ? {} : { reason }),
+        ...(compensate === undefined ? {} : { compensate }),
+      };
       const path = `${workflowPath(id)}/cancel`;
       const { status } = await send(transport, { method: "POST", path, body, signal, read: as(CancelView) });
       return status;

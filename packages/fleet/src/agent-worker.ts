@@ -7,7 +7,7 @@ import {
   type Executor,
   isolationDeaths,
   type Journal,
-  type ObjectStore,
+  type Archive,
   ShutdownError,
 } from "@flotilla/workflow";
 import { type Job, WaitingError } from "bullmq";
@@ -40,7 +40,7 @@ export interface AgentWorkerOptions {
   isolatedExecutor: Executor;
   blobs: BlobStore;
   /** The archive, which the level `archive` needs. */
-  objects?: ObjectStore;
+  archive?: Archive;
   metrics: Metrics;
   logger: Logger;
   /** How long running tasks may go on after `stop` before they are handed back, in ms. */
@@ -72,14 +72,14 @@ export class AgentWorker implements Service {
   }
 
   async start(): Promise<void> {
-    const { redis, agentType, workerId, concurrency, blobs, objects, metrics, logger } = this.#options;
+    const { redis, agentType, workerId, concurrency, blobs, archive, metrics, logger } = this.#options;
     this.#connection = connect(redis, "patient", logger);
     this.#durable = openDurable(redis, "patient", logger);
     await Promise.all([isConnected(this.#connection), this.#durable.isConnected()]);
     const scripts = new Scripts(this.#connection, this.#durable.writer);
     const claims = new Claims({
       scripts,
-      shipper: shipperAt(redis.durability, scripts, objects),
+      shipper: shipperAt(redis.durability, scripts, archive),
       blobs,
       worker: workerId,
       onRefused: (script) => metrics.fencedWrites.inc({ script }),
@@ -94,6 +94,9 @@ export class AgentWorker implements Service {
       logger,
     });
     this.#renewal = setInterval(() => void this.#renewAll(claims), renewEveryMs);
+    metrics.runningTasks.set({ agent_type: agentType }, 0);
+    // A series that begins at 1 hides its first step from `rate`.
+    for (const outcome of ["completed", "failed"]) metrics.agentExecutions.inc({ agent_type: agentType, outcome }, 0);
     await this.#reader.start();
   }
 
@@ -141,11 +144,13 @@ export class AgentWorker implements Service {
     const startedAt = performance.now();
     const controller = new AbortController();
     this.#running.set(holder, { claim, controller });
+    metrics.runningTasks.set({ agent_type: agentType }, this.#running.size);
     let outcome: string;
     try {
       outcome = await this.#run(claims, claim, controller.signal);
     } finally {
       this.#running.delete(holder);
+      metrics.runningTasks.set({ agent_type: agentType }, this.#running.size);
     }
     metrics.agentExecutions.inc({ agent_type: agentType, outcome });
     metrics.taskDurationSeconds.observe((performance.now() - startedAt) / 1000);

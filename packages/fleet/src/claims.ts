@@ -133,13 +133,13 @@ export class Claims {
       if (typeof kept === "string") values.set(taskId, await readOutput(this.#blobs, kept));
     }
     const { tenant, workflowId, taskId, agent, attempt, epoch } = claim;
-    const { grant } = claim.spec;
+    const { grant, scope } = claim.spec;
     // What an agent handed over is as it stands: a text of its that looks like a template is none.
     const input = grant
       ? claim.spec.input
       : resolveTemplates(claim.spec.input, { input: claim.workflowInput, output: (id) => values.get(id) });
-    const task = { tenant, workflowId, taskId, agent, input, attempt, claim: claim.claim, epoch };
-    return grant ? { ...task, grant } : task;
+    const own = { ...(grant ? { grant } : {}), ...(scope === undefined ? {} : { scope }) };
+    return { tenant, workflowId, taskId, agent, input, attempt, claim: claim.claim, epoch, ...own };
   }
 
   /**

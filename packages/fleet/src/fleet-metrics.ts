@@ -1,10 +1,14 @@
 import type { Metrics } from "@flotilla/runtime";
 import { ItemKind } from "@flotilla/workflow";
+import { backlogOf, countActive } from "./fleet-numbers.ts";
 import { admissionQueue, agentQueue, shardTag } from "./keys.ts";
 import type { Queues } from "./queues.ts";
 import type { Scripts } from "./scripts.ts";
 
-/** Numbers of the fleet as a whole; every supervisor shows the same ones, so read them with `max`, not `sum`. */
+/**
+ * Numbers of the fleet as a whole; every supervisor shows the same ones, so read them with `max`, not `sum`. What cannot
+ * be read is not shown any more: an old number of one supervisor that lost Redis would hide the new ones of the others.
+ */
 export class FleetMetrics {
   readonly #scripts: Scripts;
   readonly #queues: Queues;
@@ -19,25 +23,49 @@ export class FleetMetrics {
   }
 
   /** How many workflows are active; also shown. */
-  async sampleActive(): Promise<number> {
-    const counts = await Promise.all(this.#shards.map((shard) => this.#scripts.call("active", shardTag(shard), [])));
-    const active = counts.reduce((sum: number, count) => sum + Number(count), 0);
+  sampleActive(): Promise<number> {
+    const { activeWorkflows } = this.#metrics;
+    return orForget(
+      () => this.#sampleActive(),
+      () => activeWorkflows.remove(),
+    );
+  }
+
+  /** Shows depth, oldest age and backlog of the queues of these agent types, and of the admission queue. */
+  sampleQueues(agentTypes: readonly string[]): Promise<void> {
+    const { queueBacklog, queueDepth, queueOldestAgeSeconds } = this.#metrics;
+    return orForget(
+      () => this.#sampleQueues(agentTypes),
+      () => {
+        for (const gauge of [queueBacklog, queueDepth, queueOldestAgeSeconds]) gauge.reset();
+      },
+    );
+  }
+
+  /** Shows how many items of each kind wait for a person. */
+  sampleItems(): Promise<void> {
+    const { openItems } = this.#metrics;
+    return orForget(
+      () => this.#sampleItems(),
+      () => openItems.reset(),
+    );
+  }
+
+  async #sampleActive(): Promise<number> {
+    const active = await countActive(this.#scripts, this.#shards);
     this.#metrics.activeWorkflows.set(active);
     return active;
   }
 
-  /** Shows depth, oldest age and backlog of the queues of these agent types, and of the admission queue. */
-  async sampleQueues(agentTypes: readonly string[]): Promise<void> {
+  async #sampleQueues(agentTypes: readonly string[]): Promise<void> {
     const names = [admissionQueue, ...agentTypes.map(agentQueue)];
     await Promise.all(names.map((queue) => this.#sampleQueue(queue)));
     for (const agent of agentTypes) {
-      const { wait, prioritized, active } = await this.#queues.depth(agentQueue(agent));
-      this.#metrics.queueBacklog.set({ agent_type: agent }, wait + prioritized + active);
+      this.#metrics.queueBacklog.set({ agent_type: agent }, backlogOf(await this.#queues.depth(agentQueue(agent))));
     }
   }
 
-  /** Shows how many items of each kind wait for a person. */
-  async sampleItems(): Promise<void> {
+  async #sampleItems(): Promise<void> {
     const open = new Map<string, number>(ItemKind.options.map((kind) => [kind, 0]));
     const shards = await Promise.all(
       this.#shards.map((shard) => this.#scripts.call("open-items", shardTag(shard), [])),
@@ -58,5 +86,14 @@ export class FleetMetrics {
     for (const [state, count] of Object.entries(depth)) this.#metrics.queueDepth.set({ queue, state }, count);
     const age = oldest === undefined ? 0 : Math.max(0, Date.now() - oldest) / 1000;
     this.#metrics.queueOldestAgeSeconds.set({ queue }, age);
+  }
+}
+
+async function orForget<T>(sample: () => Promise<T>, forget: () => void): Promise<T> {
+  try {
+    return await sample();
+  } catch (error) {
+    forget();
+    throw error;
   }
 }

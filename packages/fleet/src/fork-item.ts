@@ -1,5 +1,5 @@
-import type { Fork } from "@flotilla/workflow";
-import { handoffSpecs, specsOf } from "./spec.ts";
+import type { Fork, WorkflowState } from "@flotilla/workflow";
+import { handoffSpecs, specsOf, takeOverSpec } from "./spec.ts";
 
 /** A fork as lua/fork.lua takes it. `key` is hash, body hash and lifetime of the idempotency key. */
 export function forkItem(
@@ -9,12 +9,7 @@ export function forkItem(
 ): (string | number)[] {
   const { forkedFrom, request } = submitted.data;
   const { priority = "normal", tags = {} } = request;
-  const specs = state.isPlanned
-    ? specsOf(
-        state.phases.map((phase) => phase.request),
-        request.input,
-      )
-    : [];
+  const specs = state.isPlanned ? specsOfState(state) : [];
   const fields = [...specs, ...handoffSpecs(state), ...claims.map(claimOf)];
   const lists = [facts.map((fact) => JSON.stringify(fact)), fields, outputs];
   return [
@@ -30,6 +25,19 @@ export function forkItem(
     JSON.stringify(submitted),
     ...lists.flatMap((list) => [list.length, ...list.flat()]),
   ];
+}
+
+/** The specs of all phases; of a task that its fallback has taken over, as that has it. */
+function specsOfState({ phases, tasks, request }: WorkflowState): [string, string][] {
+  const requests = phases.map((phase) => phase.request);
+  const specs = new Map(specsOf(requests, request.input));
+  for (const task of requests.flatMap((phase) => phase.tasks)) {
+    const { agent = task.agent } = tasks.get(task.id) ?? {};
+    if (agent === task.agent) continue;
+    const [field, text] = takeOverSpec(task, agent);
+    specs.set(field, text);
+  }
+  return [...specs];
 }
 
 /** See lua/prelude.lua for the text of a claim. */

@@ -8,6 +8,7 @@ import {
   type Grant,
   type Inbox,
   itemIdPattern,
+  planTaskOf,
   type ItemQuery,
   type ItemView,
   type SettleOutcome,
@@ -73,7 +74,10 @@ export class RedisInbox implements Inbox {
     if (typeof at !== "number") return { kind: "already-settled" };
     const { taskId } = opened;
     const settledAt = new Date(at).toISOString();
-    return { kind: "settled", item: { id: item, kind, workflowId: id, taskId, decision: verdict.decision, settledAt } };
+    return {
+      kind: "settled",
+      item: { id: item, kind, workflowId: id, taskId: planTaskOf(taskId), decision: verdict.decision, settledAt },
+    };
   }
 
   async #opened(tenant: string, id: string, seq: number): Promise<Opened | undefined> {
@@ -131,7 +135,7 @@ function viewOf(id: string, openedAt: number, { taskId, attempt, data }: Opened)
     id,
     kind,
     workflowId: id.slice(0, id.indexOf(".")),
-    taskId,
+    taskId: planTaskOf(taskId),
     summary,
     detail: { ...detail, attempt },
     decisions: [...decisionsOf(kind)],

@@ -1,9 +1,10 @@
 export { AgentWorker, type AgentWorkerOptions } from "./agent-worker.ts";
-export { Archive, type History } from "./archive/archive.ts";
+export { WorkflowArchive, type History } from "./archive/archive.ts";
 export { rebuild, RebuildRefusedError, type RebuildReport } from "./archive/rebuild.ts";
 export { type Claim, Claims } from "./claims.ts";
 export { connect, type Connection, disconnect, isConnected, type Patience } from "./connection.ts";
 export { RedisKeyStore } from "./key-store.ts";
+export { type AgentLoad, FleetNumbers } from "./fleet-numbers.ts";
 export { admissionQueue, agentQueue, queuePrefix } from "./keys.ts";
 export { judgeRedis, RedisCheck, type RedisFinding } from "./redis-check.ts";
 export { isOutage } from "./outage.ts";

@@ -1,7 +1,6 @@
 import { randomBytes } from "node:crypto";
 import type { Logger, Metrics } from "@flotilla/runtime";
 import {
-  addedPhases,
   type AgentCatalog,
   decide,
   type Decision,
@@ -20,7 +19,7 @@ import { advance, everyLine, type FoldedLog, parseLines } from "./log.ts";
 import { LruMap } from "./lru-map.ts";
 import type { Queues } from "./queues.ts";
 import type { Reply, Scripts } from "./scripts.ts";
-import { handoffSpecs, specsOf } from "./spec.ts";
+import { specsOfEvent } from "./spec.ts";
 import { waveText } from "./wave.ts";
 import { leaseMs } from "./claims.ts";
 
@@ -101,6 +100,8 @@ export class Reconciler {
   readonly #deps: ReconcilerDeps;
   readonly #cache = new LruMap<string, Cached>(cachedWorkflows);
   readonly #failures = new LruMap<string, number>(cachedWorkflows);
+  /** By shard, for a sweep reads some of them and the metric tells of all. */
+  readonly #lateMs = new Map<string, number>();
 
   constructor(deps: ReconcilerDeps) {
     this.#deps = deps;
@@ -110,7 +111,6 @@ export class Reconciler {
   async sweep(shardNames: Iterable<string>): Promise<void> {
     const token = newToken();
     const taken: Taken[] = [];
-    let lateMs = 0;
     await Promise.all(
       Array.from(shardNames, async (shard) => {
         const tag = shardTag(shard);
@@ -123,13 +123,13 @@ export class Reconciler {
           ...[string, number, number, Reply, (string | number)[]][],
         ];
         if (nextDue >= 0) this.#deps.onDue(shard, nextDue - now);
-        lateMs = Math.max(lateMs, late);
+        this.#lateMs.set(shard, late);
         for (const [id, revision, repeated, lines = [], expired] of entries) {
           taken.push({ id, tag, token, now, revision, isRepeated: repeated === 1, lines, expired: pairs(expired) });
         }
       }),
     );
-    this.#deps.metrics.dueLagSeconds.set(lateMs / 1000);
+    this.#deps.metrics.dueLagSeconds.set(Math.max(0, ...this.#lateMs.values()) / 1000);
     await this.#lookAt(taken);
   }
 
@@ -265,12 +265,7 @@ export class Reconciler {
         return kind === "reopen" ? [kind, taskId, epoch, change.attempt, change.dispatch] : [kind, taskId, epoch, 0, 0];
       }),
     ];
-    const { request } = held.state;
-    const specs = events.flatMap((event) =>
-      event.type === "workflow.planned" ? specsOf(addedPhases(event, request), request.input) : [],
-    );
-    const accepted = events.flatMap((event) => (event.type === "handoff.accepted" ? [event.data.handoff] : []));
-    specs.push(...handoffSpecs(after, accepted));
+    const specs = events.flatMap((event) => specsOfEvent(event, after));
     const items = events.flatMap((event, index) =>
       event.type === "item.opened" ? [[index + 1, event.data.kind]] : [],
     );
@@ -345,10 +340,12 @@ export class Reconciler {
 
   #measure(events: readonly EventBody[], createdAt: number, at: number): void {
     const { metrics } = this.#deps;
-    for (const { type } of events) {
+    for (const event of events) {
+      const { type } = event;
       const outcome = /^handoff\.(completed|failed|rolled_back)$/.exec(type)?.[1];
       if (outcome !== undefined) metrics.handoffs.inc({ outcome });
-      if (type === "task.retrying") metrics.recoveryOperations.inc({ strategy: "retry" });
+      const strategy = strategyMeasured(event);
+      if (strategy) metrics.recoveryOperations.inc({ strategy });
       if (type === "task.crashed") metrics.recoveryOperations.inc({ strategy: "redispatch" });
       if (type === "task.quarantined") metrics.recoveryOperations.inc({ strategy: "quarantine" });
       if (type === "repair.applied") metrics.recoveryOperations.inc({ strategy: "repair" });
@@ -371,6 +368,13 @@ function firstDispatches(event: EventBody): string[] {
     default:
       return [];
   }
+}
+
+/** How the metrics name what is done about a failure. */
+function strategyMeasured(event: EventBody): string | undefined {
+  if (event.type === "task.compensated") return "compensate";
+  if (event.type === "task.retrying") return event.data.agent === undefined ? "retry" : "fallback";
+  return event.type === "item.opened" && event.data.kind === "escalation" ? "escalate" : undefined;
 }
 
 /** Whether it is one of those that `MAX_ACTIVE_WORKFLOWS` bounds. */

@@ -1,4 +1,15 @@
-import { findTemplates, type Json, type PhaseRequest, type TaskGrant, type WorkflowState } from "@flotilla/workflow";
+import {
+  addedPhases,
+  type EventBody,
+  findTemplates,
+  type Json,
+  type PhaseRequest,
+  requestOf,
+  type TaskGrant,
+  type TaskRequest,
+  undoRequests,
+  type WorkflowState,
+} from "@flotilla/workflow";
 
 /** What a worker must know to run a task: stored when it is planned, answered by its claim. */
 export interface Spec {
@@ -9,6 +20,8 @@ export interface Spec {
   needs: string[];
   /** What the task may at most, where it was handed over; its input then holds no templates. */
   grant?: TaskGrant;
+  /** Begins the keys of its steps: of an agent that took over, whose journal is not that of the one before. */
+  scope?: string;
 }
 
 /** Field of the index that holds the input of the workflow, where a template names it. */
@@ -32,17 +45,37 @@ export function handoffSpecs(
 export function specsOf(phases: readonly PhaseRequest[], workflowInput: Json): [field: string, text: string][] {
   let wantsInput = false;
   const specs = phases.flatMap((phase) =>
-    phase.tasks.map((task): [string, string] => {
-      const refs = findTemplates(task.input).map(({ ref }) => ref);
-      const needs = [...new Set(refs.flatMap((ref) => (ref?.kind === "task" ? [ref.taskId] : [])))];
-      const usesInput = refs.some((ref) => ref?.kind === "input");
-      wantsInput ||= usesInput;
-      const spec: Spec = { agent: task.agent, input: task.input, needs };
-      return [
-        `spec:${task.id}`,
-        `${task.timeoutMs ?? 0} ${usesInput ? 1 : 0} ${needs.join(",")} ${JSON.stringify(spec)}`,
-      ];
+    phase.tasks.map((task) => {
+      wantsInput ||= findTemplates(task.input).some(({ ref }) => ref?.kind === "input");
+      return specOf(task);
     }),
   );
   return wantsInput ? [...specs, [inputField, JSON.stringify(workflowInput)]] : specs;
+}
+
+/** The specs that go with an event, where `state` is the workflow after it, at once or later. */
+export function specsOfEvent(event: EventBody, state: WorkflowState): [field: string, text: string][] {
+  const { request } = state;
+  if (event.type === "workflow.planned") return specsOf(addedPhases(event, request), request.input);
+  if (event.type === "workflow.compensating") {
+    const tasks = undoRequests(state, event.data.tasks);
+    return specsOf([{ name: "compensation", parallel: false, tasks }], request.input);
+  }
+  if (event.type === "handoff.accepted") return handoffSpecs(state, [event.data.handoff]);
+  if (event.type !== "task.retrying" || event.data.agent === undefined) return [];
+  const task = requestOf(state, event.taskId);
+  return task ? [takeOverSpec(task, event.data.agent)] : [];
+}
+
+/** The spec of a task that another agent type takes over, as a field of the index. */
+export function takeOverSpec(task: TaskRequest, agent: string): [field: string, text: string] {
+  return specOf({ ...task, agent }, agent === task.agent ? {} : { scope: `##${agent}/` });
+}
+
+function specOf({ id, agent, input, timeoutMs = 0 }: TaskRequest, more: Pick<Spec, "scope"> = {}): [string, string] {
+  const refs = findTemplates(input).map(({ ref }) => ref);
+  const needs = [...new Set(refs.flatMap((ref) => (ref?.kind === "task" ? [ref.taskId] : [])))];
+  const usesInput = refs.some((ref) => ref?.kind === "input") ? 1 : 0;
+  const spec: Spec = { agent, input, needs, ...more };
+  return [`spec:${id}`, `${timeoutMs} ${usesInput} ${needs.join(",")} ${JSON.stringify(spec)}`];
 }

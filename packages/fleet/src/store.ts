@@ -12,7 +12,7 @@ import {
   type Json,
   type ListQuery,
   neededOutputs,
-  type ObjectStore,
+  type Archive,
   Priority,
   projectArtifacts,
   projectTask,
@@ -68,7 +68,7 @@ export interface StoreOptions {
   /** How long an idempotency key is remembered, in ms. */
   idempotencyMs: number;
   /** Where workflows are read that Redis has forgotten; nowhere unless set. */
-  objects?: ObjectStore;
+  archive?: Archive;
   logger: Logger;
 }
 
@@ -100,8 +100,8 @@ export class RedisStore implements WorkflowStore, Service {
     this.#durable = openDurable(options.redis, "failFast", options.logger);
     this.#scripts = new Scripts(this.#connection, this.#durable.writer);
     this.#queues = new Queues(this.#connection);
-    this.#past = options.objects && new Past(options.objects);
-    this.#shipper = shipperAt(options.redis.durability, this.#scripts, options.objects);
+    this.#past = options.archive && new Past(options.archive);
+    this.#shipper = shipperAt(options.redis.durability, this.#scripts, options.archive);
     const guard = <T>(answer: Promise<T>) => this.#guard(answer);
     const write = (script: string, id: string, item: (string | number)[]) => this.#write(script, id, item);
     this.#inbox = new RedisInbox({ scripts: this.#scripts, shards: () => this.#shards, guard, write });
@@ -138,11 +138,13 @@ export class RedisStore implements WorkflowStore, Service {
     const { priority = "normal", tags = {} } = request;
     const event = JSON.stringify({ type: "workflow.submitted", data: { tenant, request } });
     const key = [place?.hash ?? "", idempotency?.bodyHash ?? "", this.#options.idempotencyMs];
-    const item = [id, tenant, priority, JSON.stringify(tags), ...key, firstLookMs, event];
+    // When its time has come, a look says by the clock of Redis: the clock of this process admits nothing.
+    const isTimed = request.startAt !== undefined;
+    const item = [id, tenant, priority, JSON.stringify(tags), ...key, isTimed ? 0 : firstLookMs, event];
     const outcome = outcomeOf(await this.#write("submit", id, item));
     // A submit that is repeated is one of which nobody knows whether it was archived.
     if (outcome.kind !== "conflict") await this.#archive(outcome.id);
-    if (outcome.kind === "stored") this.#admitSoon(outcome.id, priority);
+    if (outcome.kind === "stored" && !isTimed) this.#admitSoon(outcome.id, priority);
     return outcome;
   }
 
@@ -244,8 +246,14 @@ export class RedisStore implements WorkflowStore, Service {
     }
   }
 
-  async cancel(tenant: string, id: string, reason?: string): Promise<WorkflowStatus | undefined> {
-    const event = { type: "cancel.requested", data: reason === undefined ? {} : { reason } };
+  async cancel(
+    tenant: string,
+    id: string,
+    reason?: string,
+    compensates?: "compensates",
+  ): Promise<WorkflowStatus | undefined> {
+    const data = { ...(reason === undefined ? {} : { reason }), ...(compensates ? { compensate: true } : {}) };
+    const event = { type: "cancel.requested", data };
     const item = [id, tenant, "cancel", JSON.stringify(event)];
     const status = await this.#write("append", id, item);
     return status === null ? undefined : WorkflowStatus.parse(status);
@@ -293,12 +301,13 @@ export class RedisStore implements WorkflowStore, Service {
     // The key belongs to this call on this workflow: it is on the shard of the source, where a submit would not meet it.
     const hash = idempotency ? idempotencyPlace(tenant, `${source}\n${idempotency.key}`).hash : "";
     const key = [hash, idempotency?.bodyHash ?? "", this.#options.idempotencyMs];
-    const item = forkItem(fork, key, firstLookMs);
+    const { priority = "normal", startAt } = fork.state.request;
+    const item = forkItem(fork, key, startAt === undefined ? firstLookMs : 0);
     const answer = await this.#reviving(tenant, source, () => this.#write("fork", id, item));
     if (answer === null) return undefined;
     const outcome = outcomeOf(answer);
-    const { priority = "normal" } = fork.state.request;
-    if (outcome.kind === "stored" && outcome.status === "queued") this.#admitSoon(outcome.id, priority);
+    if (outcome.kind === "stored" && outcome.status === "queued" && startAt === undefined)
+      this.#admitSoon(outcome.id, priority);
     return outcome;
   }
 

@@ -1,6 +1,6 @@
 import { setTimeout as delay } from "node:timers/promises";
 import type { CheckResult, Logger, Metrics, RedisSettings, Service } from "@flotilla/runtime";
-import type { AgentCatalog, Look, ObjectStore } from "@flotilla/workflow";
+import type { AgentCatalog, Look, Archive } from "@flotilla/workflow";
 import { Admission } from "./admission.ts";
 import { Relay } from "./archive/relay.ts";
 import { connect, type Connection, disconnect, isConnected } from "./connection.ts";
@@ -38,7 +38,7 @@ export interface SupervisorOptions {
   /** How long a workflow is kept after its end, in ms. */
   retentionMs: number;
   /** Where workflows outlive Redis; without it they end with their retention. */
-  archive?: { objects: ObjectStore; checkpointEveryMs: number; retentionMs: number };
+  archive?: { objects: Archive; checkpointEveryMs: number; retentionMs: number };
   metrics: Metrics;
   logger: Logger;
 }
@@ -108,8 +108,7 @@ export class Supervisor implements Service {
     await admission.start();
 
     this.#every(refreshMs, async () => {
-      await this.#refresh(scripts);
-      await admission.measure(() => fleetMetrics.sampleActive());
+      await Promise.all([this.#refresh(scripts), admission.measure(() => fleetMetrics.sampleActive())]);
     });
     this.#every(mendMs, () => mendQueues({ scripts, metrics, logger }, [admissionQueue, ...this.#queueNames()]));
     this.#every(5 * refreshMs, async () => {
@@ -175,6 +174,8 @@ export class Supervisor implements Service {
       } catch (error) {
         if (this.#isStopping) return;
         this.#options.logger.warn({ err: error }, "a sweep failed");
+        // Nobody knows it now: what was measured before would say that all is well.
+        this.#options.metrics.dueLagSeconds.remove();
         await delay(250);
       }
     }

@@ -3,7 +3,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import {
   createFileBlobs,
-  createFileObjects,
+  createFileArchive,
   createLogger,
   createMetrics,
   type Metrics,
@@ -14,7 +14,7 @@ import type {
   BlobStore,
   Executor,
   Json,
-  ObjectStore,
+  Archive,
   PhaseRequest,
   TaskRequest,
   WorkflowEvent,
@@ -90,7 +90,7 @@ export class TestFleet {
   isolated: Executor | undefined;
   readonly store: RedisStore;
   readonly blobs: BlobStore;
-  readonly objects: ObjectStore;
+  readonly archive: Archive;
   readonly connection: Connection;
   readonly scripts: Scripts;
   readonly #options: FleetOptions;
@@ -115,11 +115,11 @@ export class TestFleet {
     this.#options = options;
     this.#directory = directory;
     this.blobs = createFileBlobs(directory);
-    this.objects = createFileObjects(directory);
+    this.archive = createFileArchive(directory);
     this.connection = connect(options.redis, "patient", logger);
     this.scripts = new Scripts(this.connection);
     const { redis, idempotencyMs = 60_000, hasArchive = false } = options;
-    const archived = hasArchive ? { objects: this.objects } : {};
+    const archived = hasArchive ? { archive: this.archive } : {};
     this.store = new RedisStore({ redis, blobs: this.blobs, idempotencyMs, logger, ...archived });
   }
 
@@ -144,7 +144,7 @@ export class TestFleet {
       concurrency: 20,
       executor,
       blobs: this.blobs,
-      objects: this.objects,
+      archive: this.archive,
       metrics,
       logger,
     };
@@ -156,7 +156,7 @@ export class TestFleet {
     const { redis, retentionMs = 3_600_000, maxActiveWorkflows = 10_000 } = this.#options;
     const defaults = { attempts: 3, concurrency: 1000 };
     const { hasArchive = false, checkpointEveryMs = 30_000 } = this.#options;
-    const archive = { objects: this.objects, checkpointEveryMs, retentionMs: 3_600_000 };
+    const archive = { objects: this.archive, checkpointEveryMs, retentionMs: 3_600_000 };
     const limits = { handoffTimeoutMs: 300_000, maxActiveWorkflows };
     const options = { redis, defaults, ...limits, retentionMs, metrics: createMetrics(), logger };
     return this.#add(new Supervisor({ ...options, ...(hasArchive && { archive }) }));

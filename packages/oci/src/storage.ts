@@ -1,4 +1,12 @@
-import { ConfigError, type Logger, type OciSettings, type Service } from "@flotilla/runtime";
+import {
+  ConfigError,
+  createFileArchive,
+  createFileBlobs,
+  type Logger,
+  type OciSettings,
+  ociSettings,
+  type Service,
+} from "@flotilla/runtime";
 import { type Archive, type BlobStore, StoreUnavailableError } from "@flotilla/workflow";
 import { OciClients } from "./clients.ts";
 import { createOciArchive } from "./object-storage/archive.ts";
@@ -7,6 +15,28 @@ import { OciBucket } from "./object-storage/bucket.ts";
 
 /** How long a start waits for Object Storage; one that is away must not keep a fleet from its work. */
 const startPatience = { attemptMs: 3000, attempts: 2, budgetMs: 5000 };
+
+/** Where a process keeps what Redis does not: in Object Storage where `OCI_AUTH` is set, else in the data folder. */
+export interface Storage {
+  blobs: BlobStore;
+  archive: Archive;
+  /** To be started before it is used. */
+  services: readonly Service[];
+}
+
+/** The storage that the variables name. */
+export function openStorage(
+  config: Parameters<typeof ociSettings>[0] & { FLOTILLA_DATA_DIR: string },
+  logger: Logger,
+): Storage {
+  const oci = ociSettings(config);
+  if (!oci) {
+    const directory = config.FLOTILLA_DATA_DIR;
+    return { blobs: createFileBlobs(directory), archive: createFileArchive(directory), services: [] };
+  }
+  const storage = new OciStorage(oci, logger);
+  return { blobs: storage.blobs, archive: storage.archive, services: [storage] };
+}
 
 /** What a process keeps in Object Storage. */
 export class OciStorage implements Service {

@@ -1,6 +1,9 @@
 import { createHash } from "node:crypto";
 import { open } from "node:fs/promises";
 
+/** Of the system when a disk, or what one user may have of it, is full: it passes, as an outage does. */
+const noRoom = new Set(["ENOSPC", "EDQUOT"]);
+
 /** Writes what comes in to a file that is not there yet, one chunk in memory at a time, and syncs it. */
 export async function writeSynced(
   file: string,
@@ -24,4 +27,9 @@ export async function writeSynced(
 export async function syncFolder(folder: string): Promise<void> {
   await using handle = await open(folder, "r");
   await handle.sync();
+}
+
+/** Whether it is an error for want of room. */
+export function isFull(error: unknown): boolean {
+  return error instanceof Error && "code" in error && typeof error.code === "string" && noRoom.has(error.code);
 }

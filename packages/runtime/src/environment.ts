@@ -1,6 +1,6 @@
 import { readFileSync } from "node:fs";
 import { delimiter, resolve } from "node:path";
-import { AgentType } from "@flotilla/workflow";
+import { AgentType, RecoveryTable } from "@flotilla/workflow";
 import { z } from "zod";
 
 const dayMs = 86_400_000;
@@ -42,6 +42,26 @@ const pemFile = z.string().transform((file, context) => {
     return z.NEVER;
   }
 });
+
+/** Recovery tables by agent type, as JSON. */
+const recovery = z.string().transform((text, context) => {
+  const parsed = AgentTables.safeParse(parsedJson(text));
+  if (parsed.success) return parsed.data;
+  const [issue] = parsed.error.issues;
+  const place = issue?.path.length ? ` at ${issue.path.join(".")}` : "";
+  context.addIssue({ code: "custom", message: `must be JSON of agent types, failure classes and strategies${place}` });
+  return z.NEVER;
+});
+
+const AgentTables = z.record(z.union([AgentType, z.literal("*")]), RecoveryTable);
+
+function parsedJson(text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch {
+    return undefined;
+  }
+}
 
 /** What every process reads. */
 export const processEnvironment = z.object({
@@ -120,6 +140,9 @@ export const supervisorEnvironment = z.object({
     .default(300_000)
     .describe("how long one try of what an agent hands over may take, in ms"),
   MAX_RETRIES: integer(0, 99).default(2).describe("tries of a task after the first, where the task does not say"),
+  FLOTILLA_RECOVERY: recovery
+    .exactOptional()
+    .describe("what is done about failures by agent type (`*` for all) and class, where the task does not say"),
   FLOTILLA_RETENTION_MS: integer(1, longestTimerMs)
     .default(dayMs)
     .describe("how long an ended workflow is kept in Redis, in ms"),
@@ -146,6 +169,13 @@ export const agentEnvironment = z.object({
     )
     .default([])
     .describe("folders below which agents may read documents, separated as in `PATH`; none unless set"),
+});
+
+/** What the metrics adapter reads. */
+export const adapterEnvironment = z.object({
+  ADAPTER_PORT: port.default(6443).describe("port of the API `external.metrics.k8s.io`; 0 picks one"),
+  ADAPTER_TLS_CERT: path.describe("PEM file of the certificate that the adapter shows; read anew each minute"),
+  ADAPTER_TLS_KEY: path.describe("PEM file of that certificate's key"),
 });
 
 /** Switches of the probe agent, which exists for tests. */

@@ -1,42 +1,42 @@
 import { randomUUID } from "node:crypto";
-import { mkdir, open, readdir, rename, rm, stat } from "node:fs/promises";
+import { link, mkdir, open, readdir, rename, rm, rmdir, stat } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import {
   type Archive,
-  type ArchivedObject,
   expectArchiveName,
+  type ListedObject,
   type PutCondition,
-  type PutOutcome,
+  StoreUnavailableError,
 } from "@flotilla/workflow";
-import { syncFolder, writeSynced } from "./durable-file.ts";
+import { isFull, syncFolder, writeSynced } from "./durable-file.ts";
 import { hasCode, withFileLock } from "./file-lock.ts";
 
 /** No name ends with this, so an object and a folder of the same name do not meet. */
 const suffix = "@";
 
-/** An archive as files below `<directory>/objects`, shared by all processes that see the directory. */
+/** An archive as files below `<directory>/archive`, shared by all processes that see the directory. */
 export function createFileArchive(directory: string): Archive {
-  const root = join(directory, "objects");
-  const objects = join(root, "named");
-  const incoming = join(root, "incoming");
+  const root = join(directory, "archive");
+  const incoming = join(directory, "archive-incoming");
   const fileOf = (name: string) => {
     expectArchiveName(name);
-    return join(objects, `${name}${suffix}`);
-  };
-  const locked = async <T>(work: () => Promise<T>, signal?: AbortSignal): Promise<T> => {
-    await mkdir(incoming, { recursive: true });
-    return withFileLock(join(incoming, "lock"), work, signal);
+    return join(root, `${name}${suffix}`);
   };
 
   return {
     async put(name, content, condition, signal) {
       signal?.throwIfAborted();
       const file = fileOf(name);
-      await mkdir(incoming, { recursive: true });
       const unfinished = join(incoming, randomUUID());
       try {
-        await writeSynced(unfinished, content, signal);
-        return await locked(() => publish(unfinished, file, condition), signal);
+        await inFolder(unfinished, () => writeSynced(unfinished, content, signal));
+        const publish = () => moveTo(unfinished, file, condition);
+        const isStored =
+          condition?.kind === "match" ? await withFileLock(join(incoming, "lock"), publish, signal) : await publish();
+        if (!isStored) return { kind: "conflict" };
+        return { kind: "stored", tag: tagOf(await stat(file, { bigint: true })) };
+      } catch (error) {
+        throw isFull(error) ? new StoreUnavailableError({ cause: error }) : error;
       } finally {
         await rm(unfinished, { force: true });
       }
@@ -44,46 +44,65 @@ export function createFileArchive(directory: string): Archive {
 
     async get(name, signal) {
       signal?.throwIfAborted();
-      const facts = await factsOf(name, fileOf(name));
-      return facts && { ...facts, content: read(fileOf(name), facts.tag, signal) };
+      const file = fileOf(name);
+      const facts = await factsOf(file);
+      return facts && { name, bytes: facts.bytes, tag: facts.tag, content: read(file, facts.tag, signal) };
     },
 
-    async *list(prefix, { after = "" } = {}, signal) {
-      const names = (await namesIn(objects)).filter((name) => name.startsWith(prefix) && name > after);
-      for (const name of names.toSorted()) {
-        signal?.throwIfAborted();
-        const facts = await factsOf(name, fileOf(name));
-        if (facts) yield facts;
-      }
+    list(prefix, { after = "" } = {}, signal) {
+      const folder = prefix.slice(0, prefix.lastIndexOf("/") + 1);
+      return list({ root, prefix, after, ...(signal && { signal }) }, folder);
     },
 
     async delete(name, signal) {
       signal?.throwIfAborted();
       const file = fileOf(name);
-      return locked(async () => {
-        const isThere = (await factsOf(name, file)) !== undefined;
-        await rm(file, { force: true });
-        return isThere;
-      }, signal);
+      const isThere = (await factsOf(file)) !== undefined;
+      await rm(file, { force: true });
+      await removeIfEmpty(dirname(file));
+      return isThere;
     },
   };
 }
 
-/** Gives the finished file its name, under the lock: nobody comes between the condition and the name. */
-async function publish(unfinished: string, file: string, condition: PutCondition | undefined): Promise<PutOutcome> {
-  const current = await factsOf("", file);
-  if (condition?.kind === "absent" && current) return { kind: "conflict" };
-  if (condition?.kind === "match" && condition.tag !== current?.tag) return { kind: "conflict" };
-  await mkdir(dirname(file), { recursive: true });
-  await rename(unfinished, file);
+/** Gives the finished file its name, if the condition holds. */
+async function moveTo(unfinished: string, file: string, condition: PutCondition | undefined): Promise<boolean> {
+  if (condition?.kind === "match" && condition.tag !== (await factsOf(file))?.tag) return false;
+  try {
+    // A link is refused where there is a file, which a rename would replace.
+    await inFolder(file, () => (condition?.kind === "absent" ? link(unfinished, file) : rename(unfinished, file)));
+  } catch (error) {
+    if (condition?.kind === "absent" && hasCode(error, "EEXIST")) return false;
+    throw error;
+  }
   await syncFolder(dirname(file));
-  return { kind: "stored", tag: tagOf(await stat(file, { bigint: true })) };
+  return true;
 }
 
-async function factsOf(name: string, file: string): Promise<ArchivedObject | undefined> {
+const triesOfFolder = 10;
+
+/** Does what needs the folder of a file. Where there is none, or the last object was just removed from it, it is made. */
+async function inFolder<T>(file: string, work: () => Promise<T>): Promise<T> {
+  for (let tries = 1; ; tries++) {
+    try {
+      return await work();
+    } catch (error) {
+      if (!hasCode(error, "ENOENT") || tries === triesOfFolder) throw error;
+      await mkdir(dirname(file), { recursive: true });
+    }
+  }
+}
+
+async function removeIfEmpty(folder: string): Promise<void> {
+  await rmdir(folder).catch((error: unknown) => {
+    if (!["ENOTEMPTY", "EEXIST", "ENOENT"].some((code) => hasCode(error, code))) throw error;
+  });
+}
+
+async function factsOf(file: string): Promise<Omit<ListedObject, "name"> | undefined> {
   try {
     const facts = await stat(file, { bigint: true });
-    return { name, bytes: Number(facts.size), tag: tagOf(facts) };
+    return { bytes: Number(facts.size), tag: tagOf(facts), at: Number(facts.mtimeMs) };
   } catch (error) {
     if (hasCode(error, "ENOENT")) return undefined;
     throw error;
@@ -102,14 +121,42 @@ async function* read(file: string, tag: string, signal?: AbortSignal): AsyncGene
   yield* handle.createReadStream({ autoClose: false, ...(signal && { signal }) });
 }
 
-/** All names below a folder; a folder that vanishes meanwhile has none. */
+interface Listing {
+  root: string;
+  prefix: string;
+  after: string;
+  signal?: AbortSignal;
+}
+
+/** What begins with the prefix, of what lies below a folder that the prefix names. */
+async function* list(listing: Listing, folder: string): AsyncGenerator<ListedObject> {
+  const { root, prefix, after, signal } = listing;
+  const names = (await namesIn(join(root, folder))).map((name) => `${folder}${name}`);
+  for (const name of names.filter((one) => one.startsWith(prefix)).toSorted(byBytes)) {
+    signal?.throwIfAborted();
+    if (name.endsWith("/")) {
+      yield* list(listing, name);
+      continue;
+    }
+    const facts = name > after ? await factsOf(join(root, `${name}${suffix}`)) : undefined;
+    if (facts) yield { name, ...facts };
+  }
+}
+
+/** Names of objects, and of folders with a slash behind; a folder that vanishes meanwhile has none. */
 async function namesIn(folder: string): Promise<string[]> {
   try {
-    const entries = await readdir(folder, { recursive: true, withFileTypes: true });
-    const files = entries.filter((entry) => entry.isFile() && entry.name.endsWith(suffix));
-    return files.map((entry) => join(entry.parentPath, entry.name).slice(folder.length + 1, -suffix.length));
+    const entries = await readdir(folder, { withFileTypes: true });
+    return entries
+      .filter((entry) => entry.isDirectory() || entry.name.endsWith(suffix))
+      .map((entry) => (entry.isDirectory() ? `${entry.name}/` : entry.name.slice(0, -suffix.length)));
   } catch (error) {
     if (hasCode(error, "ENOENT")) return [];
     throw error;
   }
+}
+
+/** Names are ASCII. */
+function byBytes(a: string, b: string): number {
+  return a < b ? -1 : 1;
 }

@@ -3,12 +3,9 @@ import { createReadStream } from "node:fs";
 import { access, mkdir, rename, rm } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { type BlobStore, StoreUnavailableError } from "@flotilla/workflow";
-import { syncFolder, writeSynced } from "./durable-file.ts";
+import { isFull, syncFolder, writeSynced } from "./durable-file.ts";
 
 const sha256Pattern = /^[0-9a-f]{64}$/;
-
-/** Of the system when a disk, or what one user may have of it, is full: it passes, as an outage does. */
-const noRoom = new Set(["ENOSPC", "EDQUOT"]);
 
 /**
  * Blobs as files `<directory>/blobs/ab/cdef…`, shared by all processes that see the directory.
@@ -44,10 +41,6 @@ export function createFileBlobs(directory: string): BlobStore {
       return read(file, signal);
     },
   };
-}
-
-function isFull(error: unknown): boolean {
-  return error instanceof Error && "code" in error && typeof error.code === "string" && noRoom.has(error.code);
 }
 
 /** Gives the finished file its name. The folder is synced too: without it a power cut may forget the name. */

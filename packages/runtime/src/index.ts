@@ -2,7 +2,6 @@ export * from "./config.ts";
 export * from "./environment.ts";
 export * from "./file-archive.ts";
 export * from "./file-blobs.ts";
-export * from "./file-objects.ts";
 export * from "./file-stream.ts";
 export * from "./health.ts";
 export * from "./lifecycle.ts";

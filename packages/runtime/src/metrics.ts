@@ -29,15 +29,33 @@ export function createMetrics() {
     help: "How long the archive has been lacking what it lacks most",
     registers,
   });
-  activeWorkflows.remove();
-  dueLagSeconds.remove();
-  checkpointLagSeconds.remove();
+  for (const gauge of [activeWorkflows, dueLagSeconds, checkpointLagSeconds]) gauge.remove();
+
+  const handoffs = new Counter({
+    name: "flotilla_handoffs_total",
+    help: "Handoffs between agents, by what came of them; one that failed is rolled back too",
+    labelNames: ["outcome"],
+    registers,
+  });
+  const recoveryOperations = new Counter({
+    name: "flotilla_recovery_operations_total",
+    help: "Decisions that brought failed or lost work back",
+    labelNames: ["strategy"],
+    registers,
+  });
+  // A series that begins at 1 hides its first step from `rate`, so what is rare begins at 0.
+  for (const outcome of ["completed", "failed", "rolled_back"]) handoffs.inc({ outcome }, 0);
+  for (const strategy of ["retry", "redispatch", "quarantine", "repair", "mend"]) {
+    recoveryOperations.inc({ strategy }, 0);
+  }
 
   return {
     registry,
     activeWorkflows,
     dueLagSeconds,
     checkpointLagSeconds,
+    handoffs,
+    recoveryOperations,
     queueDepth: new Gauge({
       name: "flotilla_queue_depth",
       help: "Jobs in a queue by BullMQ state",
@@ -74,22 +92,22 @@ export function createMetrics() {
       buckets: durationBuckets,
       registers,
     }),
+    runningTasks: new Gauge({
+      name: "flotilla_running_tasks",
+      help: "Tasks that this process has claimed and not ended",
+      labelNames: ["agent_type"],
+      registers,
+    }),
     agentExecutions: new Counter({
       name: "flotilla_agent_executions_total",
       help: "Claims that ended, by outcome",
       labelNames: ["agent_type", "outcome"],
       registers,
     }),
-    recoveryOperations: new Counter({
-      name: "flotilla_recovery_operations_total",
-      help: "Decisions that brought failed or lost work back",
-      labelNames: ["strategy"],
-      registers,
-    }),
-    handoffs: new Counter({
-      name: "flotilla_handoffs_total",
-      help: "Handoffs between agents, by what came of them; one that failed is rolled back too",
-      labelNames: ["outcome"],
+    modelTokens: new Counter({
+      name: "flotilla_model_tokens_total",
+      help: "Tokens of the model calls that were made; a call that is replayed from the journal spends none",
+      labelNames: ["agent_type", "direction"],
       registers,
     }),
     fencedWrites: new Counter({

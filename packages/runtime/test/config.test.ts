@@ -14,6 +14,7 @@ import {
   redisSettings,
   redisSettingsOf,
   storageEnvironment,
+  supervisorEnvironment,
 } from "@flotilla/runtime";
 import { runFixture } from "./fixtures/run.ts";
 
@@ -84,6 +85,20 @@ describe("parseConfig", () => {
     expect(parseConfig(schema, { NODE_ENV: "production", FLOTILLA_PROBE: "0" })).toMatchObject({
       FLOTILLA_PROBE: false,
     });
+  });
+
+  test("strategies by agent type and class are JSON, and what is none is refused with its place", () => {
+    const read = (tables: string) => parseConfig(supervisorEnvironment, { FLOTILLA_RECOVERY: tables });
+    const tables = { research: { unknown: "escalate" }, "*": { critical: "escalate" } };
+    expect(read(JSON.stringify(tables)).FLOTILLA_RECOVERY).toEqual(tables);
+    for (const [wrong, place] of [
+      ["no json", ""],
+      ['{"research":{"unknown":"panic"}}', " at research.unknown"],
+      ['{"*":{"critical":"retry"}}', " at *.critical"],
+      ['{"No Agent":{}}', " at No Agent"],
+    ] as const) {
+      expect(refusal(() => read(wrong)).join()).toContain(`failure classes and strategies${place} (`);
+    }
   });
 
   test("folders are a list as in PATH, made absolute", () => {

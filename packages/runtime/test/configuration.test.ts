@@ -34,6 +34,7 @@ function typeOf(variable: z.core.$ZodType): RegExp {
   const range = /whole number from (\d+) to (\d+)/.exec(refusal);
   if (range) return new RegExp(`^whole number, ${range[1]} to ${range[2]}$`);
   if (refusal === "must be 1 or 0") return /^flag$/;
+  if (refusal.startsWith("must be JSON")) return /^JSON$/;
   if (refusal.endsWith("address")) return /^address$/;
   if (refusal.startsWith("must be one of")) return new RegExp(`^${refusal.slice("must be ".length)}$`);
   return /^(text|path|list of (paths|addresses))$/;

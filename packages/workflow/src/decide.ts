@@ -1,4 +1,6 @@
-import { type EventBody, requestedPhases, singleTask } from "./event.ts";
+import { type EventBody, type PlanDefaults, requestedPhases, singleTask } from "./event.ts";
+import { type CompensationEnd, isUndone, newlyUndone, tasksToUndo } from "./compensation.ts";
+import { firstDeadline, overdueFailure, startOf, taskDeadline, workflowDeadline } from "./deadline.ts";
 import type { Failure } from "./failure.ts";
 import { type Dispatch, schedulingOf } from "./dispatch.ts";
 import { StateDraft } from "./fold.ts";
@@ -6,9 +8,10 @@ import { isParkedOn, judgeHandoff } from "./handoff.ts";
 import { lookAhead, type Wave } from "./look-ahead.ts";
 import { type AgentCatalog, planIssues } from "./plan.ts";
 import { PhaseRequest, type Priority } from "./request.ts";
-import { retryDelayMs } from "./retry.ts";
+import { recoveryEvent } from "./recover.ts";
 import { verdictFailure } from "./verdict.ts";
 import {
+  aborts,
   fatalFailure,
   isOutstanding,
   isParked,
@@ -41,14 +44,16 @@ export interface Look {
   agents: AgentCatalog;
   /** How long one try of what was handed over may take, in ms; 5 minutes unless given. */
   handoffTimeoutMs?: number;
-  /** Tries of a task and tasks at once, where the request does not say. */
-  defaults: { attempts: number; concurrency: number };
+  /** Tries of a task, tasks at once and what is done about failures, where the request does not say. */
+  defaults: PlanDefaults;
 }
 
 /** A change to a claim, valid only while that claim still has the epoch it was decided on. */
 export type ClaimChange =
   /** From now on nothing that the holder writes is taken. */
   | { kind: "revoke"; taskId: string; epoch: number }
+  /** What waits in a queue may not be claimed any more. */
+  | { kind: "close"; taskId: string; epoch: number }
   /** Another attempt or dispatch may be claimed, and no older one. */
   | { kind: "reopen"; taskId: string; epoch: number; attempt: number; dispatch: number };
 
@@ -120,21 +125,33 @@ class Decider {
 
   run(): void {
     if (this.#state.endedAt !== undefined) return;
+    if (this.#state.compensation) return this.#compensate(this.#state.compensation);
     if (this.#state.cancel) return this.#cancel(this.#state.cancel);
+    const deadline = workflowDeadline(this.#state);
+    if (deadline !== undefined && deadline <= this.#look.now) return this.#abortOverdue(deadline);
     if (this.#state.status === "queued") return this.#waitForAdmission();
     if (!this.#state.isPlanned) this.#plan();
     this.#judgeExpired();
-    this.#quarantine();
+    this.#failOverdue();
     this.#expire();
     this.#carryOutVerdicts();
     this.#judgeProposals();
+    // Phases that have just been appended may name deadlines that are over.
+    this.#failOverdue();
     this.#judgeHandoffs();
     const failed = this.#fatalTask();
     if (failed) return this.#fail(failed.task, failed.error);
     if (this.#state.phases.every((phase) => phase.open === 0))
       return this.#emit({ type: "workflow.completed", data: {} });
+    this.#goOn();
+    this.#nextLook = Math.min(this.#nextLook, firstDeadline(this.#state));
+  }
+
+  #goOn(): void {
+    // Nobody is asked about what this very decision ends: an item that it opens is not there yet to expire.
+    this.#quarantine();
     if (this.#state.status === "waiting" && !isParked(this.#state)) this.#emit({ type: "workflow.resumed", data: {} });
-    this.#retry();
+    this.#recover();
     this.#repair();
     this.#schedule();
     if (this.#state.status !== "waiting" && isParked(this.#state)) this.#emit({ type: "workflow.waiting", data: {} });
@@ -146,21 +163,77 @@ class Decider {
   }
 
   #waitForAdmission(): void {
-    this.#admit = true;
-    this.#nextLook = this.#look.now + admitEveryMs;
+    const startAt = startOf(this.#state);
+    this.#admit = startAt <= this.#look.now;
+    const again = this.#admit ? this.#look.now + admitEveryMs : Math.min(startAt, this.#nextLook);
+    this.#nextLook = Math.min(again, firstDeadline(this.#state));
   }
 
-  #cancel({ reason }: { reason?: string }): void {
-    this.#cancelOpenTasks();
-    this.#emit({ type: "workflow.cancelled", data: reason === undefined ? {} : { reason } });
+  #abortOverdue(deadline: number): void {
+    this.#judgeProposals();
+    this.#endBy({ status: "aborted", error: overdueFailure("workflow", deadline) }, true);
   }
 
-  #cancelOpenTasks(): void {
+  #failOverdue(): void {
     for (const task of this.#state.tasks.values()) {
-      if (!isSettled(task.stage)) {
-        this.#emit({ type: "task.cancelled", taskId: task.id, attempt: task.attempt, data: {} });
-      }
+      const { id: taskId, attempt } = task;
+      const deadline = taskDeadline(this.#state, task);
+      if (deadline === undefined || deadline > this.#look.now) continue;
+      this.#takeAway(task);
+      this.#emit({ type: "task.failed", taskId, attempt, data: { error: overdueFailure("task", deadline) } });
     }
+  }
+
+  /** Whoever has a task, will find it in a queue, or is asked about it, has no more to do with it. */
+  #takeAway({ id: taskId, attempt, epoch, stage }: TaskState): void {
+    if (stage.kind === "running") this.#claims.push({ kind: "revoke", taskId, epoch });
+    if (stage.kind === "scheduled") this.#claims.push({ kind: "close", taskId, epoch });
+    if (stage.kind !== "waiting" || stage.verdict !== undefined) return;
+    this.#emit({ type: "item.expired", taskId, attempt, data: { item: stage.item } });
+  }
+
+  #cancel({ reason, compensate }: NonNullable<WorkflowState["cancel"]>): void {
+    // What has been done with phases to append is to be undone too.
+    if (compensate) this.#judgeProposals();
+    this.#endBy({ status: "cancelled", ...(reason === undefined ? {} : { reason }) }, compensate === true);
+  }
+
+  /** Ends the workflow, or first has undone what it did; whatever is open is cancelled. */
+  #endBy(end: CompensationEnd, isToBeUndone: boolean): void {
+    const tasks = isToBeUndone ? tasksToUndo(this.#state) : [];
+    for (const task of this.#state.tasks.values()) {
+      if (isSettled(task.stage)) continue;
+      // The end closes all claims and items by itself.
+      if (tasks.length > 0) this.#takeAway(task);
+      this.#emit({ type: "task.cancelled", taskId: task.id, attempt: task.attempt, data: {} });
+    }
+    if (tasks.length === 0) return this.#emitEnd(end);
+    this.#emit({ type: "workflow.compensating", data: { end, tasks } });
+    this.#goOn();
+  }
+
+  #emitEnd(end: CompensationEnd): void {
+    switch (end.status) {
+      case "cancelled":
+        return this.#emit({ type: "workflow.cancelled", data: end.reason === undefined ? {} : { reason: end.reason } });
+      case "failed":
+        return this.#emit({ type: "workflow.failed", data: { error: end.error } });
+      case "aborted":
+        return this.#emit({ type: "workflow.aborted", data: { error: end.error } });
+    }
+  }
+
+  /** Only what undoes is open now; whatever becomes of it, the workflow ends as was decided when it began. */
+  #compensate(end: CompensationEnd): void {
+    this.#judgeExpired();
+    this.#expire();
+    this.#carryOutVerdicts();
+    this.#judgeHandoffs();
+    for (const { id: taskId, attempt } of newlyUndone(this.#state)) {
+      this.#emit({ type: "task.compensated", taskId, attempt, data: {} });
+    }
+    if (isUndone(this.#state)) return this.#emitEnd(end);
+    this.#goOn();
   }
 
   #plan(): void {
@@ -260,35 +333,31 @@ class Decider {
   #callOff(taskId: string | undefined): void {
     const task = this.#state.tasks.get(taskId ?? "");
     if (!task || isSettled(task.stage)) return;
-    const { id, epoch, attempt, stage } = task;
-    if (stage.kind === "running") this.#claims.push({ kind: "revoke", taskId: id, epoch });
-    this.#emit({ type: "task.cancelled", taskId: id, attempt, data: {} });
+    this.#takeAway(task);
+    this.#emit({ type: "task.cancelled", taskId: task.id, attempt: task.attempt, data: {} });
   }
 
-  /** The first task, in the order of the plan, whose failure ends the workflow; a critical one goes before all. */
+  /** The first task, in the order of the plan, whose failure ends the workflow; one that aborts it goes before all. */
   #fatalTask(): { task: TaskState; error: Failure } | undefined {
     let fatal: { task: TaskState; error: Failure } | undefined;
     for (const task of this.#state.tasks.values()) {
       const error = fatalFailure(task);
-      if (error?.class === "critical") return { task, error };
+      if (error && aborts(task.stage)) return { task, error };
       if (error) fatal ??= { task, error };
     }
     return fatal;
   }
 
   #fail(task: TaskState, error: Failure): void {
-    this.#cancelOpenTasks();
-    const type = error.class === "critical" ? "workflow.aborted" : "workflow.failed";
-    this.#emit({ type, data: { error: { ...error, taskId: task.id } } });
+    const status = aborts(task.stage) ? "aborted" : "failed";
+    const isToBeUndone = status === "aborted" || task.onFailure === "compensate";
+    this.#endBy({ status, error: { ...error, taskId: task.id } }, isToBeUndone);
   }
 
-  #retry(): void {
+  #recover(): void {
     for (const task of this.#state.tasks.values()) {
-      if (task.stage.kind !== "failing") continue;
-      const notBefore = this.#look.now + retryDelayMs(this.#state.id, task);
-      const { error } = task.stage;
-      const attempt = task.attempt + 1;
-      this.#emit({ type: "task.retrying", taskId: task.id, attempt, data: { error, notBefore } });
+      const next = recoveryEvent(this.#state.id, task, this.#look.now);
+      if (next) this.#emit(next);
     }
   }
 

@@ -2,6 +2,7 @@ import { z } from "zod";
 import { Failure } from "./failure.ts";
 import { ItemDecision, OpenedItem, Quarantine } from "./item.ts";
 import type { Json } from "./json.ts";
+import { RecoveryTable } from "./recovery.ts";
 import { PhaseRequest, WorkflowRequest } from "./request.ts";
 import { SignalWait, TaskGrant } from "./wait.ts";
 
@@ -18,7 +19,11 @@ export const Artifact = z.object({
 export type Artifact = z.infer<typeof Artifact>;
 
 /** Defaults of the fleet at the time of planning; in the log, so that folding it again gives the same state. */
-export const PlanDefaults = z.object({ attempts: z.int(), concurrency: z.int() });
+export const PlanDefaults = z.object({
+  attempts: z.int(),
+  concurrency: z.int(),
+  recovery: z.record(z.string(), RecoveryTable).exactOptional().meta({ description: "by agent type; `*` for all" }),
+});
 export type PlanDefaults = z.infer<typeof PlanDefaults>;
 
 /** Where a fork comes from: lines 2 to `seq` of its log are those of `id`. `at` is when it was made, in Redis time. */
@@ -58,9 +63,22 @@ export const EventBody = z.discriminatedUnion("type", [
     }),
   ),
   workflowEvent("workflow.completed", z.object({})),
-  workflowEvent("workflow.failed", z.object({ error: Failure.extend({ taskId: z.string() }) })),
-  workflowEvent("workflow.aborted", z.object({ error: Failure.extend({ taskId: z.string() }) })),
+  workflowEvent("workflow.failed", z.object({ error: Failure.extend({ taskId: z.string().exactOptional() }) })),
+  workflowEvent("workflow.aborted", z.object({ error: Failure.extend({ taskId: z.string().exactOptional() }) })),
   workflowEvent("workflow.cancelled", z.object({ reason: z.string().exactOptional() })),
+  workflowEvent(
+    "workflow.compensating",
+    z.object({
+      end: z.discriminatedUnion("status", [
+        z.object({
+          status: z.enum(["failed", "aborted"]),
+          error: Failure.extend({ taskId: z.string().exactOptional() }),
+        }),
+        z.object({ status: z.literal("cancelled"), reason: z.string().exactOptional() }),
+      ]),
+      tasks: z.array(z.string()).meta({ description: "to be undone, in that order" }),
+    }),
+  ),
   workflowEvent("workflow.waiting", z.object({})),
   workflowEvent("workflow.resumed", z.object({})),
   workflowEvent("tasks.scheduled", z.object({ tasks: z.array(Scheduled) })),
@@ -84,7 +102,14 @@ export const EventBody = z.discriminatedUnion("type", [
       awaits: SignalWait.exactOptional().meta({ description: "what the task waits for, where it does" }),
     }),
   ),
-  taskEvent("task.retrying", z.object({ error: Failure, notBefore: z.int() })),
+  taskEvent(
+    "task.retrying",
+    z.object({
+      error: Failure,
+      notBefore: z.int(),
+      agent: z.string().exactOptional().meta({ description: "the fallback that takes over; left out for another try" }),
+    }),
+  ),
   taskEvent("task.timed_out", z.object({ timeoutMs: z.int() })),
   taskEvent(
     "task.crashed",
@@ -98,7 +123,11 @@ export const EventBody = z.discriminatedUnion("type", [
   ),
   taskEvent("task.quarantined", Quarantine),
   taskEvent("task.cancelled", z.object({})),
-  workflowEvent("cancel.requested", z.object({ reason: z.string().exactOptional() })),
+  taskEvent("task.compensated", z.object({})),
+  workflowEvent(
+    "cancel.requested",
+    z.object({ reason: z.string().exactOptional(), compensate: z.literal(true).exactOptional() }),
+  ),
   workflowEvent("retry.requested", z.object({})),
   workflowEvent(
     "signal.received",

@@ -18,6 +18,7 @@ export const Failure = z.object({
   class: FailureClass,
   code: z.string(),
   message: z.string(),
+  retryAfterMs: z.int().exactOptional().meta({ description: "how long the other side asks to wait" }),
 });
 export type Failure = z.infer<typeof Failure>;
 

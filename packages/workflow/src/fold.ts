@@ -1,7 +1,9 @@
+import { undoTasks } from "./compensation.ts";
 import { addedPhases, type EventOf, type PlanDefaults, requestedPhases, type WorkflowEvent } from "./event.ts";
-import { type Failure, isolationDeaths, isRetryable } from "./failure.ts";
-import { itemIdOf, itemSeqOf } from "./item.ts";
+import { type Failure, isolationDeaths } from "./failure.ts";
+import { itemIdOf, type ItemKind, itemSeqOf } from "./item.ts";
 import { needsOf } from "./plan.ts";
+import { recoveryOf } from "./recovery.ts";
 import type { PhaseRequest } from "./request.ts";
 import {
   fatalFailure,
@@ -43,8 +45,12 @@ function submitted(id: string, event: WorkflowEvent & EventOf<"workflow.submitte
     isPlanned: false,
     signals: new Map(),
     handoffs: new Map(),
+    recovery: {},
     cancel: undefined,
+    compensation: undefined,
+    defaultAttempts: 1,
     error: undefined,
+    deadlinesFrom: event.data.forkedFrom?.at ?? 0,
     seq: 0,
     createdAt,
     updatedAt: createdAt,
@@ -55,7 +61,8 @@ function submitted(id: string, event: WorkflowEvent & EventOf<"workflow.submitte
 /** The stage of a task whose item has just been opened. */
 function waitingFor(item: string, { at, data }: WorkflowEvent & EventOf<"item.opened">): TaskStage {
   const expiry = "expiresInMs" in data ? { expiresAt: at + data.expiresInMs } : {};
-  return { kind: "waiting", since: at, item, about: data.kind, ...expiry };
+  const failure = "error" in data.detail ? { error: data.detail.error } : {};
+  return { kind: "waiting", since: at, item, about: data.kind, ...expiry, ...failure };
 }
 
 /** Whether a task waits for this item, and nobody has said yet what is to become of it. */
@@ -64,9 +71,20 @@ function isOpen(stage: TaskStage, item: string): stage is Extract<TaskStage, { k
   return itemSeqOf(stage.item) === itemSeqOf(item);
 }
 
+/** How a task goes on that a person lets try again: one in quarantine alone, any other with its attempts anew. */
+function againAfter({ attempt }: TaskState, about: ItemKind): Partial<TaskState> {
+  const again = { attempt: attempt + 1, dispatch: 0 };
+  return about === "quarantine" ? { ...again, deaths: isolationDeaths } : { ...again, firstAttempt: attempt + 1 };
+}
+
 /** Whether the plan is not there yet: all that stands is the planner's own task. */
 function isPlanning({ request, phases }: WorkflowState): boolean {
   return requestedPhases(request) === undefined && phases.length <= 1;
+}
+
+function statusAtWork(state: WorkflowState): WorkflowStatus {
+  if (state.compensation) return "compensating";
+  return isPlanning(state) ? "planning" : "running";
 }
 
 /** A copy that events are applied to. Tasks are replaced and never changed, so the state it came from stays as it was. */
@@ -115,7 +133,11 @@ export class StateDraft {
       case "workflow.cancelled":
         return this.#end("cancelled", event.at);
       case "cancel.requested":
-        return this.#set({ cancel: event.data.reason === undefined ? {} : { reason: event.data.reason } });
+        return this.#set({ cancel: event.data });
+      case "workflow.compensating":
+        return this.#compensating(event);
+      case "task.compensated":
+        return this.#compensated(event);
       case "retry.requested":
         return this.#reopen(event.at);
       case "tasks.scheduled":
@@ -130,7 +152,7 @@ export class StateDraft {
       case "workflow.waiting":
         return this.#set({ status: "waiting" });
       case "workflow.resumed":
-        return this.#set({ status: isPlanning(this.#state) ? "planning" : "running" });
+        return this.#set({ status: statusAtWork(this.#state) });
       case "task.progressed":
       case "task.quarantined":
         return;
@@ -153,11 +175,7 @@ export class StateDraft {
           event.at,
         );
       case "task.retrying":
-        return this.#stage(
-          event.taskId,
-          { kind: "pending", since: event.at, notBefore: event.data.notBefore },
-          { attempt: event.attempt, dispatch: 0 },
-        );
+        return this.#retrying(event);
       case "task.released":
         return this.#stage(event.taskId, releasedStage(this.#state, event));
       case "signal.received":
@@ -187,6 +205,20 @@ export class StateDraft {
     this.#set({ status, endedAt: at });
   }
 
+  #compensating({ at, data }: WorkflowEvent & EventOf<"workflow.compensating">): void {
+    for (const undo of undoTasks(this.#state, data.tasks, at)) {
+      this.#tasks.set(undo.id, undo);
+      const phase = this.#phases[undo.phase];
+      if (phase) this.#phases[undo.phase] = { ...phase, open: phase.open + 1 };
+    }
+    this.#set({ status: "compensating", compensation: data.end });
+  }
+
+  #compensated({ taskId, at }: WorkflowEvent & EventOf<"task.compensated">): void {
+    const task = this.#tasks.get(taskId);
+    if (task?.stage.kind === "completed") this.#tasks.set(taskId, { ...task, stage: { kind: "compensated", at } });
+  }
+
   #stage(taskId: string, stage: TaskStage, change: Partial<TaskState> = {}): void {
     const task = this.#tasks.get(taskId);
     if (!task || isSettled(task.stage)) return;
@@ -208,7 +240,8 @@ export class StateDraft {
     }
     if (endedAt === undefined) return;
     const hasPlan = requestedPhases(request) !== undefined || this.#phases.length > 1;
-    this.#set({ status: hasPlan ? "running" : "planning", error: undefined, endedAt: undefined });
+    const goesOn = hasPlan ? "running" : "planning";
+    this.#set({ status: goesOn, error: undefined, endedAt: undefined, deadlinesFrom: at });
   }
 
   /** The budget begins anew with the next try. One that nobody has begun is still that try, of which older jobs may lie about. */
@@ -319,6 +352,14 @@ export class StateDraft {
     this.#stage(taskId, stage, { deaths });
   }
 
+  #retrying({ taskId, at, attempt, data }: WorkflowEvent & EventOf<"task.retrying">): void {
+    const { notBefore, agent } = data;
+    const change = { attempt, dispatch: 0 };
+    // The fallback takes over once, with attempts of its own, and is not blamed for who died before.
+    const takeOver = agent === undefined ? {} : { agent, fallback: undefined, firstAttempt: attempt, deaths: 0 };
+    this.#stage(taskId, { kind: "pending", since: at, notBefore }, { ...change, ...takeOver });
+  }
+
   #settled({ taskId, at, data }: WorkflowEvent & EventOf<"item.settled">): void {
     const task = this.#tasks.get(taskId);
     if (!task || !isOpen(task.stage, data.item)) return;
@@ -328,13 +369,15 @@ export class StateDraft {
       case "happened":
       case "not-happened":
         return this.#stage(taskId, { kind: "returned", since: at });
-      case "retry": {
-        const again = { attempt: task.attempt + 1, dispatch: 0, deaths: isolationDeaths };
-        return this.#stage(taskId, { kind: "pending", since: at }, again);
-      }
+      case "retry":
+        return this.#stage(taskId, { kind: "pending", since: at }, againAfter(task, task.stage.about));
       case "deny":
       case "fail":
         return this.#judged(taskId, data.item, { kind: "given-up", reason: data.reason ?? "" });
+      case "skip":
+      case "ignore":
+      case "abort":
+        return this.#ended(task, at, data.decision);
     }
   }
 
@@ -351,6 +394,7 @@ export class StateDraft {
     this.#stage(
       event.taskId,
       append ? { kind: "proposing", since: event.at, output, append } : { kind: "completed", at: event.at, output },
+      { doneSeq: event.seq },
     );
   }
 
@@ -358,9 +402,26 @@ export class StateDraft {
     const task = this.#tasks.get(taskId);
     if (!task) return;
     // What a person has given up is not tried again.
-    const hasAttempts = task.attempt - task.firstAttempt + 1 < task.attempts && task.stage.kind !== "waiting";
-    const again = isRetryable(error.class) && hasAttempts;
-    this.#stage(taskId, again ? { kind: "failing", since: at, error } : { kind: "failed", at, error });
+    const next = task.stage.kind === "waiting" ? "fail" : recoveryOf(task, error, this.#state.recovery);
+    switch (next) {
+      case "retry":
+        return this.#stage(taskId, { kind: "failing", since: at, error });
+      case "fallback":
+      case "escalate":
+        return this.#stage(taskId, { kind: "failing", since: at, error, next });
+      case "fail":
+        return this.#stage(taskId, { kind: "failed", at, error });
+      case "abort":
+        // Whoever handed it over is told, and ends the workflow or does not.
+        return this.#stage(taskId, { kind: "failed", at, error, ...(task.origin ? {} : { ends: "workflow" }) });
+    }
+  }
+
+  /** The word of a person that a task which has failed ends for good, and what that means for the workflow. */
+  #ended({ id, stage }: TaskState, at: number, decision: "skip" | "ignore" | "abort"): void {
+    if (stage.kind !== "waiting" || !stage.error) return;
+    const ends = decision === "abort" ? "workflow" : "nothing";
+    this.#stage(id, { kind: "failed", at, error: stage.error, ends });
   }
 
   #plan(event: WorkflowEvent & EventOf<"workflow.planned">): void {
@@ -377,6 +438,8 @@ export class StateDraft {
     }
     this.#addPhases(phases, defaults, event.at);
     this.#set({
+      recovery: defaults.recovery ?? {},
+      defaultAttempts: defaults.attempts,
       isPlanned: true,
       status: by === "router" ? "planning" : "running",
       concurrency: request.concurrency ?? defaults.concurrency,
@@ -401,9 +464,15 @@ export class StateDraft {
         dependsOn: task.dependsOn ?? [],
         priority: task.priority ?? this.#state.request.priority ?? "normal",
         timeoutMs: task.timeoutMs,
+        deadline: task.deadline === undefined ? undefined : Date.parse(task.deadline),
         attempts: task.retry?.attempts ?? defaultAttempts,
         backoffMs: task.retry?.backoffMs ?? 1000,
-        onFailure: task.onFailure === "continue" ? "continue" : "fail",
+        fallback: task.fallback,
+        recovery: task.recovery ?? {},
+        undoes: undefined,
+        onFailure: task.onFailure ?? "fail",
+        compensate: task.compensate,
+        doneSeq: 0,
         origin: undefined,
         stage: { kind: "pending", since: at },
         attempt: 1,

@@ -73,8 +73,8 @@ function forkPlaces(log: readonly WorkflowEvent[]): Set<number> {
   const places = new Set<number>();
   let isOpen = true;
   for (const { seq, type } of log) {
-    // Nothing can follow these two that a fork could go on from.
-    if (type === "cancel.requested" || type === "workflow.cancelled") break;
+    // Nothing can follow these that a fork could go on from.
+    if (type === "cancel.requested" || type === "workflow.cancelled" || type === "workflow.compensating") break;
     if (type === "workflow.completed" || type === "workflow.failed" || type === "workflow.aborted") isOpen = false;
     if (type === "retry.requested") isOpen = true;
     if (isOpen) places.add(seq);
@@ -110,6 +110,7 @@ function isUnderWay(stage: TaskStage): boolean {
     case "returned":
     case "failing":
     case "completed":
+    case "compensated":
     case "failed":
     case "cancelled":
       return false;

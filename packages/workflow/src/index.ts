@@ -1,3 +1,4 @@
+export { planTaskOf, undoRequests } from "./compensation.ts";
 export * from "./decide.ts";
 export * from "./dispatch.ts";
 export * from "./event.ts";
@@ -13,6 +14,7 @@ export * from "./plan.ts";
 export * from "./ports.ts";
 export * from "./probe-input.ts";
 export * from "./project.ts";
+export * from "./recovery.ts";
 export * from "./request.ts";
 export * from "./state.ts";
 export * from "./storage.ts";

@@ -1,18 +1,32 @@
 import { z } from "zod";
+import { Failure } from "./failure.ts";
 import type { Json } from "./json.ts";
 
 const JsonValue = z.custom<Json>((value) => value !== undefined, "is required");
 
 /** What may wait for a person. */
-export const ItemKind = z.enum(["approval", "outcome-unknown", "quarantine"]);
+export const ItemKind = z.enum(["approval", "compensation-failed", "escalation", "outcome-unknown", "quarantine"]);
 export type ItemKind = z.infer<typeof ItemKind>;
 
 /** What a person may say about it; which of these, the kind of the item tells. */
-export const ItemDecision = z.enum(["approve", "deny", "edit", "happened", "not-happened", "retry", "fail"]);
+export const ItemDecision = z.enum([
+  "approve",
+  "deny",
+  "edit",
+  "happened",
+  "not-happened",
+  "retry",
+  "fail",
+  "skip",
+  "abort",
+  "ignore",
+]);
 export type ItemDecision = z.infer<typeof ItemDecision>;
 
 const decisions: Readonly<Record<ItemKind, readonly ItemDecision[]>> = {
   approval: ["approve", "deny", "edit"],
+  "compensation-failed": ["retry", "ignore"],
+  escalation: ["retry", "skip", "abort"],
   "outcome-unknown": ["happened", "not-happened", "fail"],
   quarantine: ["retry", "fail"],
 };
@@ -61,6 +75,10 @@ export interface ApprovalRequest {
 export const Grant = z.strictObject({ edit: JsonValue.exactOptional() });
 export type Grant = z.infer<typeof Grant>;
 
+/** A task, or what undoes one, that has failed, and of which a person is to say what becomes of it. */
+export const Escalation = z.object({ error: Failure, attempts: z.int().meta({ description: "made so far" }) });
+export type Escalation = z.infer<typeof Escalation>;
+
 /** What is told about an item when it opens. */
 export const OpenedItem = z.discriminatedUnion("kind", [
   z.object({
@@ -69,6 +87,8 @@ export const OpenedItem = z.discriminatedUnion("kind", [
     detail: Approval,
     expiresInMs: z.int().exactOptional(),
   }),
+  z.object({ kind: z.literal("compensation-failed"), summary: z.string(), detail: Escalation }),
+  z.object({ kind: z.literal("escalation"), summary: z.string(), detail: Escalation }),
   z.object({ kind: z.literal("outcome-unknown"), summary: z.string(), detail: Doubt }),
   z.object({ kind: z.literal("quarantine"), summary: z.string(), detail: Quarantine }),
 ]);

@@ -27,6 +27,8 @@ export interface Ahead {
  * complete: no task becomes ready before all that are outstanding have completed, and no limit holds any back then.
  */
 export function lookAhead(state: WorkflowState): Ahead {
+  // Each thing that is undone is a decision of its own.
+  if (state.compensation) return { quiet: 0, waves: [] };
   const course = new Course(state);
   const { quiet } = course;
   const waves: Wave[] = [];

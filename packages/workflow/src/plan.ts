@@ -71,13 +71,23 @@ export function planIssues(
     if (!agents.has(task.agent)) {
       report([...path, "agent"], "unknown-agent", `no agent of type ${task.agent} is known`);
     }
+    if (task.fallback !== undefined && !agents.has(task.fallback)) {
+      report([...path, "fallback"], "unknown-agent", `no agent of type ${task.fallback} is known`);
+    }
     task.dependsOn?.forEach((id, d) => {
       if (!placed.has(id)) report([...path, "dependsOn", d], "unknown-dependency", `task ${id} is not in the plan`);
     });
-    const templates = findTemplates(task.input);
-    const waitsFor = templates.some(({ ref }) => ref?.kind === "task") ? graph.upstream(task.id) : () => false;
-    for (const { path: inside, text, ref } of templates) {
-      const where = [...path, "input", ...inside];
+    if (task.compensate && !agents.has(task.compensate.agent)) {
+      report([...path, "compensate", "agent"], "unknown-agent", `no agent of type ${task.compensate.agent} is known`);
+    }
+    const own = findTemplates(task.input).map((found) => ({ ...found, at: ["input"], knows: "" }));
+    const undoing = task.compensate ? findTemplates(task.compensate.input) : [];
+    // What undoes a task knows what it gave.
+    const templates = [...own, ...undoing.map((found) => ({ ...found, at: ["compensate", "input"], knows: task.id }))];
+    const upstream = templates.some(({ ref }) => ref?.kind === "task") ? graph.upstream(task.id) : () => false;
+    for (const { path: inside, text, ref, at: field, knows } of templates) {
+      const where = [...path, ...field, ...inside];
+      const waitsFor = (id: string) => id === knows || upstream(id);
       if (!ref) {
         report(where, "unresolvable-template", `${text} is neither {{tasks.<id>.output…}} nor {{input…}}`);
       } else if (ref.kind === "task" && !placed.has(ref.taskId)) {

@@ -19,25 +19,6 @@ export interface BlobStore {
   get(sha256: string, signal?: AbortSignal): Promise<AsyncIterable<Uint8Array> | undefined>;
 }
 
-/** An object that a store holds. */
-export interface ObjectEntry {
-  name: string;
-  /** When it was written, in ms since the epoch. */
-  at: number;
-}
-
-/** Named objects that outlive Redis. Names are parts of letters, digits and `._-`, joined by slashes. */
-export interface ObjectStore {
-  /** Writes the whole object, in place of one of that name; it is kept once this resolves. */
-  put(name: string, content: Uint8Array): Promise<void>;
-  /** The content, or undefined where there is no such object. */
-  get(name: string): Promise<Uint8Array | undefined>;
-  /** What begins with `prefix`, in the order of the names (by bytes). */
-  list(prefix: string): AsyncIterable<ObjectEntry>;
-  /** Removing what is not there is a no-op. */
-  delete(name: string): Promise<void>;
-}
-
 /** A task that this process has claimed, its templates resolved: all that an executor needs to know. */
 export interface ClaimedTask {
   tenant: string;
@@ -53,6 +34,8 @@ export interface ClaimedTask {
   grant?: TaskGrant;
   /** Rises with every claim of the task; what an older epoch writes is refused. */
   epoch: number;
+  /** Begins the keys of its steps where the agent took over from another, whose steps are not its own. */
+  scope?: string;
 }
 
 /** A step that has run: its result, or where the result is kept. */

@@ -1,3 +1,5 @@
+import { compensationOf, undoIdOf } from "./compensation.ts";
+import { startOf } from "./deadline.ts";
 import type { Json } from "./json.ts";
 import { isReady, isSettled, type TaskState, type WorkflowState } from "./state.ts";
 import type { HandoffState } from "./handoff.ts";
@@ -32,11 +34,13 @@ export function projectWorkflow(state: WorkflowState, outputOf: OutputOf): Workf
     input: request.input,
     plan: state.phases.length > 0 ? { phases: state.phases.map((phase) => phase.request) } : null,
     phase: state.endedAt === undefined ? (open?.request.name ?? null) : null,
-    tasks: [...state.tasks.values()].map((task) => projectTask(state, task, outputOf)),
+    tasks: [...state.tasks.values()]
+      .filter(({ undoes }) => undoes === undefined)
+      .map((task) => projectTask(state, task, outputOf)),
     handoffs: [...state.handoffs.values()].map(projectHandoff),
     ...(state.status === "completed" ? { result: resultOf(state, outputOf) } : {}),
     ...(state.error ? { error: state.error } : {}),
-    compensation: "none",
+    compensation: compensationOf(state),
     cost: { usd: 0, tokens: { input: 0, output: 0 } },
     priority: request.priority ?? "normal",
     tags: request.tags ?? {},
@@ -83,7 +87,17 @@ export function projectTask(
     ...("error" in stage ? { error: stage.error } : {}),
     ...(output === undefined ? {} : { output }),
     outputBytes: stage.kind === "completed" ? stage.output.bytes : 0,
+    ...undoOf(state, task),
   };
+}
+
+/** How the undoing of a task stands, where it has begun. */
+function undoOf(state: WorkflowState, { id }: TaskState): Pick<TaskView, "compensation"> {
+  const undo = state.tasks.get(undoIdOf(id));
+  if (!undo) return {};
+  const { agent, status, attempt, waitingFor, error } = projectTask(state, undo, () => undefined);
+  const more = { ...(waitingFor ? { waitingFor } : {}), ...(error ? { error } : {}) };
+  return { compensation: { agent, status, attempt, ...more } };
 }
 
 /** The files that finished tasks made; of two with one name, the later. */
@@ -135,6 +149,7 @@ function statusOf({ stage }: TaskState): TaskStatus {
     case "proposing":
       return "running";
     case "completed":
+    case "compensated":
     case "failed":
     case "cancelled":
       return stage.kind;
@@ -153,6 +168,8 @@ function waitOf(state: WorkflowState, task: TaskState): WaitingFor | undefined {
   if (stage.kind === "parked") return { reason: "handoff" in stage.awaits ? "handoff" : "signal", since };
   if (stage.kind !== "pending" && stage.kind !== "failing") return { reason: "worker", since };
   if (stage.kind === "failing") return { reason: "retry-backoff", since };
+  const startAt = state.status === "queued" ? startOf(state) : 0;
+  if (startAt > 0) return { reason: "schedule", since, until: time(startAt) };
   if (!isReady(state, task)) return { reason: "dependency", since };
   if (stage.notBefore !== undefined) return { reason: "retry-backoff", since, until: time(stage.notBefore) };
   return { reason: "concurrency", since };

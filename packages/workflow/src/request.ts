@@ -1,6 +1,7 @@
 import { z } from "zod";
 import { AgentType, TaskId } from "./ids.ts";
 import type { Json } from "./json.ts";
+import { RecoveryTable } from "./recovery.ts";
 
 /** Most tasks in one workflow, appended phases included. */
 export const maxTasks = 2000;
@@ -25,7 +26,10 @@ export const TaskRequest = z.strictObject({
   timeoutMs: duration.exactOptional(),
   deadline: z.iso.datetime({ offset: true }).exactOptional(),
   retry: Retry.exactOptional(),
-  fallback: AgentType.exactOptional(),
+  fallback: AgentType.exactOptional().meta({
+    description: "the agent type that takes over when this one cannot do it",
+  }),
+  recovery: RecoveryTable.exactOptional().meta({ description: "what is done about failures, by class; else as usual" }),
   onFailure: z.enum(["fail", "continue", "compensate"]).exactOptional(),
   compensate: z.strictObject({ agent: AgentType, input: JsonValue }).exactOptional(),
 });

@@ -1,10 +1,12 @@
+import type { CompensationEnd } from "./compensation.ts";
 import type { Artifact } from "./event.ts";
 import type { Failure } from "./failure.ts";
 import type { HandoffState, TaskOrigin } from "./handoff.ts";
 import type { ItemKind } from "./item.ts";
 import type { Json } from "./json.ts";
 import type { Needs } from "./plan.ts";
-import type { PhaseRequest, Priority, WorkflowRequest } from "./request.ts";
+import type { AgentRecovery, Recoverable } from "./recovery.ts";
+import type { PhaseRequest, Priority, TaskRequest, WorkflowRequest } from "./request.ts";
 import type { WorkflowStatus } from "./view.ts";
 import type { Gift, SignalWait } from "./wait.ts";
 
@@ -20,15 +22,27 @@ export type TaskStage =
   /** The process that it had to itself died; the next look asks a person. */
   | { kind: "condemned"; since: number; reason: string }
   /** For a person to settle an item before it expires; with a verdict, for the look that carries it out. */
-  | { kind: "waiting"; since: number; item: string; about: ItemKind; expiresAt?: number; verdict?: ItemVerdict }
+  | {
+      kind: "waiting";
+      since: number;
+      item: string;
+      about: ItemKind;
+      expiresAt?: number;
+      verdict?: ItemVerdict;
+      /** Of the attempt that a person is asked about. */
+      error?: Failure;
+    }
   /** For something that no person of the inbox gives. No worker has it. */
   | { kind: "parked"; since: number; awaits: SignalWait | { handoff: number } }
-  /** The attempt failed and another will be made. */
-  | { kind: "failing"; since: number; error: Failure }
+  /** The attempt failed; another is made unless the fallback takes over, or a person is asked. */
+  | { kind: "failing"; since: number; error: Failure; next?: "fallback" | "escalate" }
   /** Done, with phases to append that nobody has looked at yet. */
   | { kind: "proposing"; since: number; output: TaskOutput; append: unknown[] }
   | { kind: "completed"; at: number; output: TaskOutput }
-  | { kind: "failed"; at: number; error: Failure }
+  /** Done, and undone. */
+  | { kind: "compensated"; at: number }
+  /** For good; with an end, what that means for the workflow whatever `onFailure` says. */
+  | { kind: "failed"; at: number; error: Failure; ends?: "workflow" | "nothing" }
   | { kind: "cancelled"; at: number };
 
 /** Why a task fails that has waited for a person: they gave it up, or said nothing in time. */
@@ -41,26 +55,26 @@ export interface TaskOutput {
   artifacts: readonly Artifact[];
 }
 
-export interface TaskState {
+export interface TaskState extends Recoverable {
   readonly id: string;
   /** Number of its phase. */
   readonly phase: number;
-  readonly agent: string;
   readonly input: Json;
   readonly needs: Needs;
   readonly dependsOn: readonly string[];
   readonly priority: Priority;
   readonly timeoutMs: number | undefined;
-  readonly attempts: number;
+  /** When it is to be done; see `taskDeadline` for whether that holds. */
+  readonly deadline: number | undefined;
   readonly backoffMs: number;
-  readonly onFailure: "fail" | "continue";
+  readonly onFailure: "fail" | "continue" | "compensate";
+  /** How it is undone. */
+  readonly compensate: TaskRequest["compensate"] | undefined;
+  /** Place of the line that completed it; 0 before. */
+  readonly doneSeq: number;
   /** Undefined for a task of the plan. */
   readonly origin: TaskOrigin | undefined;
   readonly stage: TaskStage;
-  /** Number of the current try, from 1. */
-  readonly attempt: number;
-  /** The try from which `attempts` counts: the first, or the first after a retry of the workflow. */
-  readonly firstAttempt: number;
   /** Number of the last dispatch of that attempt; 0 before the first. */
   readonly dispatch: number;
   /** Epoch of the last claim; 0 before the first. */
@@ -91,8 +105,16 @@ export interface WorkflowState {
   readonly signals: ReadonlyMap<string, readonly number[]>;
   /** By their numbers. */
   readonly handoffs: ReadonlyMap<number, HandoffState>;
-  readonly cancel: { reason?: string } | undefined;
-  readonly error: (Failure & { taskId: string }) | undefined;
+  /** What is done about failures of tasks that do not say it themselves. */
+  readonly recovery: AgentRecovery;
+  readonly cancel: { reason?: string; compensate?: true } | undefined;
+  /** What it comes to once all that is to be undone is. */
+  readonly compensation: CompensationEnd | undefined;
+  /** Tries of a task that does not say it itself. */
+  readonly defaultAttempts: number;
+  readonly error: (Failure & { taskId?: string }) | undefined;
+  /** Deadlines up to then hold no more: somebody has asked to go on after them. */
+  readonly deadlinesFrom: number;
   /** Place of the last event folded. */
   readonly seq: number;
   readonly createdAt: number;
@@ -103,6 +125,7 @@ export interface WorkflowState {
 export function isSettled(stage: TaskStage): boolean {
   switch (stage.kind) {
     case "completed":
+    case "compensated":
     case "failed":
     case "cancelled":
       return true;
@@ -119,16 +142,28 @@ export function isSettled(stage: TaskStage): boolean {
   }
 }
 
+/** A task as the plan has it. */
+export function requestOf({ phases, tasks }: WorkflowState, taskId: string): TaskRequest | undefined {
+  const phase = phases[tasks.get(taskId)?.phase ?? -1];
+  return phase?.request.tasks.find(({ id }) => id === taskId);
+}
+
 /** Whether a worker has it, or will find it in its queue. */
 export function isOutstanding(stage: TaskStage): boolean {
   return stage.kind === "scheduled" || stage.kind === "running";
 }
 
-/** The failure of a task that ends its workflow: any under `onFailure: fail`, and a critical one in any case. */
+/** The failure of a task that ends its workflow: any but under `onFailure: continue`, and one that aborts in any case. */
 export function fatalFailure({ stage, onFailure, origin }: TaskState): Failure | undefined {
-  // What was handed over fails whoever waits for it, and that one decides.
-  if (stage.kind !== "failed" || origin) return undefined;
-  return onFailure === "fail" || stage.error.class === "critical" ? stage.error : undefined;
+  if (stage.kind !== "failed" || stage.ends === "nothing") return undefined;
+  // What was handed over fails whoever waits for it, and that one decides, unless a person has.
+  if (origin) return stage.ends === "workflow" ? stage.error : undefined;
+  return onFailure !== "continue" || aborts(stage) ? stage.error : undefined;
+}
+
+/** Whether a task has come to an end that aborts its workflow: a critical failure, a strategy, or the word of a person. */
+export function aborts(stage: TaskStage): boolean {
+  return stage.kind === "failed" && (stage.ends === "workflow" || stage.error.class === "critical");
 }
 
 /** Whether everything that is open waits for a person or a signal, or for a task that does. */
@@ -145,11 +180,14 @@ export function isParked(state: Pick<WorkflowState, "phases" | "tasks">): boolea
   return waits;
 }
 
-/** Whether all that a task needs is settled. */
-export function isReady({ phases, tasks }: Pick<WorkflowState, "phases" | "tasks">, { needs }: TaskState): boolean {
+/** Whether all that a task needs is settled. What undoes goes on past what waits for a person. */
+export function isReady(
+  { phases, tasks }: Pick<WorkflowState, "phases" | "tasks">,
+  { needs, undoes }: TaskState,
+): boolean {
   if (needs.phase !== undefined && phases[needs.phase]?.open !== 0) return false;
   return needs.tasks.every((id) => {
     const needed = tasks.get(id);
-    return !needed || isSettled(needed.stage);
+    return !needed || isSettled(needed.stage) || (undoes !== undefined && needed.stage.kind === "waiting");
   });
 }

@@ -12,6 +12,12 @@ export interface ArchivedObject {
   tag: string;
 }
 
+/** An object as it is listed. */
+export interface ListedObject extends ArchivedObject {
+  /** When it was put, in ms since the epoch. */
+  at: number;
+}
+
 /**
  * Objects by name: checkpoints, finished logs, journals. Names are segments of `A-Z a-z 0-9 _ . = -` joined by `/`,
  * 1,000 characters at most; `open/…` belongs to workflows that have not ended and is kept for ever, `ended/…` is removed
@@ -31,7 +37,7 @@ export interface Archive {
     signal?: AbortSignal,
   ): Promise<(ArchivedObject & { content: AsyncIterable<Uint8Array> }) | undefined>;
   /** The objects whose names begin with the prefix, in the order of their names, those after `after` only. */
-  list(prefix: string, options?: { after?: string }, signal?: AbortSignal): AsyncIterable<ArchivedObject>;
+  list(prefix: string, options?: { after?: string }, signal?: AbortSignal): AsyncIterable<ListedObject>;
   /** Removes an object; whether there was one. */
   delete(name: string, signal?: AbortSignal): Promise<boolean>;
 }

@@ -81,8 +81,8 @@ export interface WorkflowStore {
     after: number,
     signal: AbortSignal,
   ): Promise<AsyncIterable<WorkflowEvent[]> | undefined>;
-  /** Idempotent; the status right after. */
-  cancel(tenant: string, id: string, reason?: string): Promise<WorkflowStatus | undefined>;
+  /** Idempotent; the status right after. What is being undone already goes on. */
+  cancel(tenant: string, id: string, reason?: string, compensates?: "compensates"): Promise<WorkflowStatus | undefined>;
   /** Lets a workflow go on that failed or was aborted. The same idempotency key retries it once. */
   retry(tenant: string, id: string, idempotencyKey?: string): Promise<RetryOutcome | undefined>;
   /** Tells a workflow something, once for each idempotency key. Undefined when there is no such workflow. */

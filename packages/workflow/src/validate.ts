@@ -8,9 +8,13 @@ const probe = "probe";
 /** Every input that goes to a probe as the request stands, with its place. */
 function probeInputs(request: WorkflowRequest): { input: unknown; path: PropertyKey[] }[] {
   const planned = request.plan?.phases.flatMap((phase, p) =>
-    phase.tasks.flatMap(({ agent, input }, t) =>
-      agent === probe ? [{ input, path: ["plan", "phases", p, "tasks", t, "input"] }] : [],
-    ),
+    phase.tasks.flatMap(({ agent, input, compensate }, t) => {
+      const at = ["plan", "phases", p, "tasks", t];
+      return [
+        ...(agent === probe ? [{ input, path: [...at, "input"] }] : []),
+        ...(compensate?.agent === probe ? [{ input: compensate.input, path: [...at, "compensate", "input"] }] : []),
+      ];
+    }),
   );
   return planned ?? (request.agent === probe ? [{ input: request.input, path: ["input"] }] : []);
 }
@@ -27,26 +31,23 @@ export function validateRequest(request: WorkflowRequest, agents: AgentCatalog):
     ...(wanted === undefined || agents.has(wanted)
       ? []
       : [{ path: "/agent", code: "unknown-agent", message: `no agent of type ${wanted} is known` }]),
+    ...timeIssues(request),
     ...(plan ? planIssues(plan.phases, agents) : []),
     ...probeInputs(request).flatMap(({ input, path }) => under(path, probeInputIssues(input))),
   ];
 }
 
+function timeIssues({ startAt, deadline }: WorkflowRequest): Issue[] {
+  if (startAt === undefined || deadline === undefined || Date.parse(deadline) > Date.parse(startAt)) return [];
+  return [{ path: "/deadline", code: "invalid", message: "is not after startAt" }];
+}
+
 /** The fields of a request that the contract names and this release refuses (422 `not-supported`), all at once. */
 export function unsupportedFields(request: WorkflowRequest): Issue[] {
   const refused: PropertyKey[][] = [];
-  for (const field of ["budget", "callbackUrl", "deadline", "startAt"] as const) {
+  for (const field of ["budget", "callbackUrl"] as const) {
     if (request[field] !== undefined) refused.push([field]);
   }
-  request.plan?.phases.forEach((phase, p) =>
-    phase.tasks.forEach((task, t) => {
-      const at = ["plan", "phases", p, "tasks", t];
-      for (const field of ["deadline", "fallback", "compensate"] as const) {
-        if (task[field] !== undefined) refused.push([...at, field]);
-      }
-      if (task.onFailure === "compensate") refused.push([...at, "onFailure"]);
-    }),
-  );
   return refused.map((path) => ({
     path: jsonPointer(path),
     code: "not-supported",

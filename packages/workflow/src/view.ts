@@ -1,7 +1,7 @@
 import { z } from "zod";
 import { Artifact } from "./event.ts";
 import { Failure } from "./failure.ts";
-import { Approval, Doubt, ItemDecision, ItemKind, Quarantine } from "./item.ts";
+import { Approval, Doubt, Escalation, ItemDecision, ItemKind, Quarantine } from "./item.ts";
 import type { Json } from "./json.ts";
 import { PlanRequest, Priority } from "./request.ts";
 
@@ -33,7 +33,16 @@ export const TaskStatus = z.enum([
 ]);
 export type TaskStatus = z.infer<typeof TaskStatus>;
 
-const WaitReason = z.enum(["dependency", "concurrency", "retry-backoff", "worker", "person", "signal", "handoff"]);
+const WaitReason = z.enum([
+  "dependency",
+  "concurrency",
+  "schedule",
+  "retry-backoff",
+  "worker",
+  "person",
+  "signal",
+  "handoff",
+]);
 
 /** Why a task is not running. */
 export const WaitingFor = z.object({
@@ -57,6 +66,16 @@ export const TaskView = z.object({
   error: Failure.exactOptional(),
   output: JsonValue.exactOptional().meta({ description: "inline up to 4 KB" }),
   outputBytes: z.int(),
+  compensation: z
+    .object({
+      agent: z.string(),
+      status: TaskStatus,
+      attempt: z.int(),
+      waitingFor: WaitingFor.exactOptional(),
+      error: Failure.exactOptional(),
+    })
+    .exactOptional()
+    .meta({ description: "how its undoing stands, where that has begun" }),
 });
 export type TaskView = z.infer<typeof TaskView>;
 
@@ -124,6 +143,7 @@ export const ItemView = z.object({
     Doubt.extend({ attempt: z.int() }),
     Quarantine.extend({ attempt: z.int() }),
     Approval.extend({ attempt: z.int() }),
+    Escalation.extend({ attempt: z.int() }),
   ]),
   decisions: z.array(ItemDecision),
   openedAt: Time,

@@ -87,6 +87,17 @@ const repetitive: Decide = (state, look) => {
   return { ...decision, events: [...decision.events, event] };
 };
 
+/** Undoes in the order in which things were done. */
+const backward: Decide = (state, look) => {
+  const decision = decide(state, look);
+  const events = decision.events.map((event): EventBody =>
+    event.type === "workflow.compensating"
+      ? { ...event, data: { ...event.data, tasks: event.data.tasks.toReversed() } }
+      : event,
+  );
+  return { ...decision, events };
+};
+
 /** Does not wait for the person whom a task waits for. */
 const headstrong: Decide = (state, look) => {
   const decision = decide(state, look);
@@ -131,6 +142,11 @@ export const controls: readonly Control[] = [
     mistake: "a workflow ends over facts that nobody saw",
     property: "validity",
     tampering: { defect: "ends-over-unseen-facts" },
+  },
+  {
+    mistake: "what was done first is undone first",
+    property: "compensation",
+    tampering: { decide: backward },
   },
   {
     mistake: "an item is settled as often as somebody asks",

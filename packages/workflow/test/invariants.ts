@@ -9,10 +9,12 @@ import {
   type WorkflowState,
   type WorkflowStatus,
 } from "@flotilla/workflow";
+import { undoIdOf } from "../src/compensation.ts";
+import { startOf } from "../src/deadline.ts";
 import { workflowId } from "./model-store.ts";
 
 /** The rules that every log keeps, whatever happened around it. */
-export type Rule = "dependencies" | "concurrency" | "fencing" | "validity" | "finality";
+export type Rule = "dependencies" | "concurrency" | "fencing" | "validity" | "finality" | "compensation";
 
 export interface Violation {
   rule: Rule;
@@ -80,6 +82,8 @@ class Walk {
         if (before.isPlanned && before.tasks.get(event.data.by)?.stage.kind !== "proposing")
           report("validity", "a plan of nobody");
         return;
+      case "workflow.compensating":
+        return this.#judgeUndoing(before, event.data.tasks, report);
       case "tasks.scheduled":
         for (const { taskId, attempt, dispatch } of event.data.tasks) scheduled(taskId, attempt, dispatch);
         return;
@@ -106,16 +110,23 @@ class Walk {
       case "handoff.rolled_back":
       case "task.retrying":
       case "task.cancelled":
+      case "task.compensated":
         return this.#judgeTask(before, event, report);
       case "workflow.completed":
         for (const { id, stage, onFailure } of before.tasks.values()) {
           if (!isSettled(stage)) report("validity", `${id} is ${stage.kind}`);
-          if (stage.kind === "failed" && onFailure === "fail") report("validity", `${id} has failed`);
+          if (stage.kind === "failed" && onFailure !== "continue" && stage.ends !== "nothing")
+            report("validity", `${id} has failed`);
         }
         return;
       case "workflow.failed":
       case "workflow.aborted":
       case "workflow.cancelled":
+        for (const { id, stage } of before.compensation ? before.tasks.values() : []) {
+          const undo = before.tasks.get(undoIdOf(id))?.stage.kind;
+          if (undo && (undo === "completed") !== (stage.kind === "compensated"))
+            report("compensation", `${id}: ${undo}`);
+        }
         for (const { id, stage } of before.tasks.values()) {
           if (!isSettled(stage)) report("validity", `${id} is ${stage.kind}`);
         }
@@ -132,8 +143,10 @@ class Walk {
       case "workflow.resumed":
         if (before.status !== "waiting") report("validity", `it is ${before.status}`);
         return;
-      case "workflow.submitted":
       case "workflow.started":
+        if (startOf(before) > event.at) report("validity", "too early");
+        return;
+      case "workflow.submitted":
       case "signal.received":
       case "cancel.requested":
         return;
@@ -141,6 +154,17 @@ class Walk {
   }
 
   #repairedAt = 0;
+
+  /** All that is done and says how it is undone, the last one first, once. */
+  #judgeUndoing(before: WorkflowState, tasks: string[], report: (rule: Rule, detail: string) => void): void {
+    if (before.compensation) report("compensation", "twice");
+    const done = [...before.tasks.values()].filter(({ stage, compensate }) => stage.kind === "completed" && compensate);
+    const order = done.toSorted((a, b) => b.doneSeq - a.doneSeq).map(({ id }) => id);
+    if (order.join() !== tasks.join()) report("compensation", `${tasks.join()}, not ${order.join()}`);
+    for (const { id, stage } of before.tasks.values()) {
+      if (!isSettled(stage)) report("compensation", `${id} is ${stage.kind}`);
+    }
+  }
 
   #judgeTask(
     before: WorkflowState,
@@ -157,14 +181,27 @@ class Walk {
     }
     if (event.type === "task.cancelled")
       return isSettled(task.stage) ? report("validity", `${task.id} is ${kind}`) : undefined;
+    if (event.type === "task.compensated") {
+      const undo = before.tasks.get(undoIdOf(task.id));
+      if (kind !== "completed" || undo?.stage.kind !== "completed") report("compensation", `${task.id} is ${kind}`);
+      return;
+    }
     if (event.type === "task.retrying") {
+      const { agent } = event.data;
       if (kind !== "failing" || event.attempt !== task.attempt + 1) report("validity", `${task.id} is ${kind}`);
-      if (event.attempt - task.firstAttempt >= task.attempts)
+      if (agent !== undefined && agent !== task.fallback) report("validity", `${agent} takes ${task.id} over`);
+      if (agent === undefined && event.attempt - task.firstAttempt >= task.attempts)
         report("validity", `${task.id} has ${task.attempts} attempts`);
       return;
     }
     // Decisions fail tasks too: one that a person has given up, and one whose phases are refused.
     if (event.type === "task.failed" && event.epoch === undefined) {
+      if (event.data.error.code === "deadline-passed") {
+        const { deadline = Infinity } = task;
+        if (deadline > event.at || deadline <= before.deadlinesFrom || isSettled(task.stage))
+          report("validity", `${task.id} has until ${deadline}`);
+        return;
+      }
       const isGivenUp = task.stage.kind === "waiting" && task.stage.verdict !== undefined;
       if (kind !== "proposing" && !isGivenUp) report("validity", `${task.id} is ${kind}`);
       return;
@@ -177,6 +214,10 @@ class Walk {
     }
     if (event.type === "task.quarantined" || (event.type === "item.opened" && event.data.kind === "quarantine")) {
       if (kind !== "condemned") report("validity", `${task.id} is ${kind}`);
+      return;
+    }
+    if (event.type === "item.opened" && ["escalation", "compensation-failed"].includes(event.data.kind)) {
+      if (task.stage.kind !== "failing" || task.stage.next !== "escalate") report("validity", `${task.id} is ${kind}`);
       return;
     }
     if (event.type === "item.settled" || event.type === "item.expired") {
@@ -205,8 +246,9 @@ class Walk {
 }
 
 /** The tasks that must be settled before this one, read straight from the contract. */
-function needed(state: WorkflowState, { id, phase, origin }: TaskState): string[] {
+function needed(state: WorkflowState, { id, phase, origin, undoes, needs }: TaskState): string[] {
   if (origin) return [];
+  if (undoes !== undefined) return needs.tasks.filter((other) => state.tasks.get(other)?.stage.kind !== "waiting");
   const here: PhaseRequest | undefined = state.phases[phase]?.request;
   const index = here?.tasks.findIndex((task) => task.id === id) ?? 0;
   const listed = here?.tasks[index]?.dependsOn;

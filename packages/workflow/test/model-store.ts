@@ -14,6 +14,7 @@ import {
   type WorkflowEvent,
   type WorkflowRequest,
 } from "@flotilla/workflow";
+import { undoIdOf } from "../src/compensation.ts";
 
 /** The workflow that every model store holds. */
 export const workflowId = "wf_00_00000000000000000000000000";
@@ -125,6 +126,7 @@ export class ModelStore {
   #due: { at: number; cause: LookCause };
   #isQueued = true;
   #hasCancel = false;
+  #isUndoing = false;
   #hasEnded = false;
   #revision = 0;
   #seen = 1;
@@ -142,7 +144,7 @@ export class ModelStore {
   constructor(request: WorkflowRequest, defect?: Defect, origin?: Origin) {
     this.#request = request;
     this.#defect = defect;
-    this.#due = { at: this.now + firstLookMs, cause: "admission" };
+    this.#due = { at: this.now + (request.startAt === undefined ? firstLookMs : 0), cause: "admission" };
     if (origin) this.#begin(origin);
     else this.#append([{ type: "workflow.submitted", data: { tenant: "default", request } }]);
   }
@@ -223,7 +225,8 @@ export class ModelStore {
     if (this.#hasEnded) return "stale";
     const isOvertaken = this.#taken !== token || revision !== this.#revision;
     if (isOvertaken && this.#defect !== "revisions-are-not-compared") return "stale";
-    if (isEnd && seen !== this.log.length && this.#defect !== "ends-over-unseen-facts") return "unseen";
+    const begins = events.some(({ type }) => type === "workflow.compensating");
+    if ((isEnd || begins) && seen !== this.log.length && this.#defect !== "ends-over-unseen-facts") return "unseen";
     const claims = this.#changed(changes);
     if (!claims) return "claimed";
     const expired = events.flatMap((event) => (event.type === "item.expired" ? [event.data.item] : []));
@@ -237,6 +240,14 @@ export class ModelStore {
     for (const event of events) {
       if (event.type === "handoff.accepted") {
         this.#specs.set(event.data.task, { id: event.data.task, agent: "plain", input: "work" });
+      }
+      if (event.type === "workflow.compensating") {
+        this.#hasCancel = false;
+        this.#isUndoing = true;
+        const requests = [...this.#specs.values()].filter(({ id }) => event.data.tasks.includes(id));
+        for (const { id, compensate } of requests) {
+          if (compensate) this.#specs.set(undoIdOf(id), { id: undoIdOf(id), ...compensate });
+        }
       }
       if (event.type !== "workflow.planned") continue;
       for (const task of addedPhases(event, this.#request).flatMap((phase) => phase.tasks)) {
@@ -354,9 +365,9 @@ export class ModelStore {
     this.#wantLook();
   }
 
-  cancel(): void {
-    if (this.#closed()) return;
-    this.#append([{ type: "cancel.requested", data: {} }]);
+  cancel(compensates = false): void {
+    if (this.#closed() || this.#isUndoing) return;
+    this.#append([{ type: "cancel.requested", data: compensates ? { compensate: true } : {} }]);
     this.#hasCancel = true;
     this.#wantLook();
   }
@@ -365,7 +376,7 @@ export class ModelStore {
   retry(): boolean {
     const last = this.log.at(-1)?.type;
     const isRetryable = last === "workflow.failed" || last === "workflow.aborted";
-    if (!this.#hasEnded || (!isRetryable && this.#defect !== "retry-resumes-anything")) return false;
+    if (!this.#hasEnded || this.#isUndoing || (!isRetryable && this.#defect !== "retry-resumes-anything")) return false;
     this.#hasEnded = false;
     this.#append([{ type: "retry.requested", data: {} }]);
     for (const taskId of this.#defect === "retry-leaves-claims" ? [] : this.#specs.keys()) {
@@ -442,7 +453,7 @@ export class ModelStore {
       // Left held over a retry, a claim would refuse every dispatch, and the control would show no more than that.
       const fits = (claim.state === "held") === (change.kind === "revoke") || this.#defect === "retry-leaves-claims";
       if (claim.epoch !== change.epoch || !fits) return undefined;
-      if (change.kind === "revoke") {
+      if (change.kind !== "reopen") {
         claims.set(change.taskId, { ...claim, state: "revoked", holder: "-" });
       } else {
         const { attempt, dispatch } = change;

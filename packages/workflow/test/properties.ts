@@ -47,6 +47,11 @@ const named = {
     scenarios: everything,
     faultsOf: keeps("dependencies"),
   },
+  compensation: {
+    name: "what is done is undone from the last to the first, each once, and nothing that was done is left out",
+    scenarios: everything,
+    faultsOf: keeps("compensation"),
+  },
   concurrency: {
     name: "at most `concurrency` tasks are outstanding at once, in the workflow and in each phase",
     scenarios: everything,

@@ -33,6 +33,17 @@ test("the same failure always waits as long, and tasks that fail together spread
   expect(new Set(waits.map((waitMs) => Math.floor(waitMs / 100))).size).toBeGreaterThan(7);
 });
 
+test.each([
+  [0, 1000, 2000],
+  [700, 1000, 2000],
+  [5000, 5000, 6000],
+  [600_000, 600_000, 601_000],
+])("a service that asks for %i ms gets them", (retryAfterMs, least, most) => {
+  const waitMs = retryDelayMs("wf", stateOf("a", 1, 1000), { retryAfterMs });
+  expect(waitMs).toBeGreaterThanOrEqual(least);
+  expect(waitMs).toBeLessThanOrEqual(most);
+});
+
 test("every wait is a whole number of ms within its bounds", () => {
   const inputs = fc.tuple(fc.integer({ min: 1, max: 100 }), fc.nat(86_400_000), fc.string());
   fc.assert(

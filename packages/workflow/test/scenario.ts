@@ -4,10 +4,12 @@ import {
   type PhaseRequest,
   planIssues,
   type Priority,
+  type RecoveryTable,
   type TaskRequest,
   type WorkflowRequest,
 } from "@flotilla/workflow";
 import fc from "fast-check";
+import { undoIdOf } from "../src/compensation.ts";
 
 /** What a worker does with a task, whoever and whenever it is. */
 export interface Behaviour {
@@ -17,7 +19,7 @@ export interface Behaviour {
   durationMs: number;
   /** Claims whose worker dies, from the first on. */
   kills: number;
-  /** Somebody cancels in the moment in which the process dies that the task has to itself. */
+  /** Its deadline goes by in the moment in which the process dies that it has to itself, or somebody cancels. */
   isCancelledDying: boolean;
   /** Claims that then leave an effect in doubt, or ask for approval. */
   doubts: number;
@@ -73,7 +75,11 @@ interface TaskSeed {
   priority: Priority | undefined;
   attempts: number;
   backoffMs: number;
-  onFailure: "fail" | "continue";
+  onFailure: "fail" | "continue" | "compensate";
+  /** How often what undoes it fails, where it says how it is undone. */
+  undo: { failures: number; failure: FailureClass; kills: number } | undefined;
+  fallback: boolean;
+  recovery: RecoveryTable | undefined;
   failures: number;
   failure: FailureClass;
   durationMs: number;
@@ -82,6 +88,7 @@ interface TaskSeed {
   doubts: number;
   asks: { expiresInMs?: number } | "signal" | "handoff" | "refused" | undefined;
   timeoutMs: number | undefined;
+  deadlineMs: number | undefined;
   append: "none" | "sequential" | "parallel" | "invalid" | "forbidden";
 }
 
@@ -94,7 +101,27 @@ const taskSeed = (withTimeouts: boolean): fc.Arbitrary<TaskSeed> =>
     priority: often<Priority | undefined>(undefined, fc.constantFrom("critical", "high", "normal", "low")),
     attempts: fc.integer({ min: 1, max: 3 }),
     backoffMs: fc.constantFrom(0, 50, 3000),
-    onFailure: fc.constantFrom("continue", "fail"),
+    onFailure: fc.constantFrom("continue", "fail", "compensate"),
+    // A person says what becomes of what could not be undone, and nothing that was undone can be retried or forked.
+    undo: withTimeouts
+      ? often<TaskSeed["undo"]>(
+          undefined,
+          fc.record({
+            failures: often(0, fc.integer({ min: 1, max: 4 }), 2),
+            failure: fc.constantFrom("transient", "data", "critical"),
+            kills: often(0, fc.constantFrom(1, 3), 4),
+          }),
+          1,
+        )
+      : fc.constant(undefined),
+    fallback: often(false, fc.constant(true)),
+    // What a person says, and how often a task times out, is not the same in every order.
+    recovery: withTimeouts
+      ? often<RecoveryTable | undefined>(
+          undefined,
+          fc.constantFrom<RecoveryTable>({ transient: "escalate" }, { data: "escalate" }, { transient: "abort" }),
+        )
+      : fc.constant(undefined),
     failures: often(0, fc.integer({ min: 1, max: 3 }), 4),
     failure: often<FailureClass>("transient", fc.constantFrom("rate-limit", "unknown", "data", "critical")),
     durationMs: fc.constantFrom(0, 0, 300, 4000),
@@ -112,6 +139,9 @@ const taskSeed = (withTimeouts: boolean): fc.Arbitrary<TaskSeed> =>
     ),
     timeoutMs: withTimeouts
       ? often<number | undefined>(undefined, fc.constantFrom(200, 1000, 9000))
+      : fc.constant(undefined),
+    deadlineMs: withTimeouts
+      ? often<number | undefined>(undefined, fc.constantFrom(0, 300, 1000, 4000, 9000, 30_000), 3)
       : fc.constant(undefined),
     append: often<TaskSeed["append"]>("none", fc.constantFrom("sequential", "parallel", "invalid", "forbidden"), 7),
   });
@@ -137,6 +167,22 @@ const planning: fc.Arbitrary<Planning> = fc.record({
   doubts: often(0, fc.constant(1), 2),
   proposes: often(true, fc.constant(false), 4),
 });
+
+/** When the workflow may start, and is to be done, from its submission. */
+interface Times {
+  startMs?: number;
+  deadlineMs?: number;
+}
+
+const times: fc.Arbitrary<Times> = fc.record(
+  { startMs: fc.constantFrom(0, 400, 40_000), deadlineMs: fc.constantFrom(0, 500, 8000, 60_000) },
+  { requiredKeys: [] },
+);
+
+/** A time as a request names it, so long after the model store begins. */
+function timeAfter(ms: number | undefined): string | undefined {
+  return ms === undefined ? undefined : new Date(1_000_000 + ms).toISOString();
+}
 
 interface PhaseSeed {
   parallel: boolean;
@@ -170,6 +216,10 @@ function phasesOf(seeds: readonly PhaseSeed[], reach: (place: number, count: num
         ...given("dependsOn", dependsOn),
         ...given("priority", seed.priority),
         ...given("timeoutMs", seed.timeoutMs),
+        ...given("deadline", timeAfter(seed.deadlineMs)),
+        ...given("fallback", seed.fallback ? "planner" : undefined),
+        ...given("recovery", seed.recovery),
+        ...given("compensate", seed.undo && { agent: "plain", input: `{{tasks.t${place}.output}}` }),
       };
     }),
   }));
@@ -188,15 +238,21 @@ function appended(by: string, kind: Exclude<TaskSeed["append"], "none">): unknow
 }
 
 /** A plan, or what the planner does when none is asked for: it may fail, and it may find that nothing is to be done. */
-function built(seeds: readonly PhaseSeed[], concurrency: number | undefined, planning: Planning | undefined) {
+function built(
+  seeds: readonly PhaseSeed[],
+  concurrency: number | undefined,
+  planning: Planning | undefined,
+  more: Pick<WorkflowRequest, "startAt" | "deadline">,
+) {
   // Any task may depend on any other, as far as that makes no circle; else on the ones before it.
   const free = phasesOf(seeds, (_, count) => count);
   const phases = planIssues(free, agents).length === 0 ? free : phasesOf(seeds, (place) => place);
   const behaviours = new Map<string, Behaviour>();
   seeds
     .flatMap(({ tasks }) => tasks)
-    .forEach(({ failures, failure, durationMs, kills, isCancelledDying, doubts, asks, append }, place) => {
+    .forEach(({ failures, failure, durationMs, kills, isCancelledDying, doubts, asks, append, undo }, place) => {
       const id = `t${place}`;
+      if (undo) behaviours.set(undoIdOf(id), { ...calm, durationMs, ...undo });
       behaviours.set(id, {
         failures,
         failure,
@@ -209,7 +265,12 @@ function built(seeds: readonly PhaseSeed[], concurrency: number | undefined, pla
       });
     });
   const plan = planning ? undefined : { phases };
-  const request: WorkflowRequest = { input: "question", ...given("plan", plan), ...given("concurrency", concurrency) };
+  const request: WorkflowRequest = {
+    input: "question",
+    ...given("plan", plan),
+    ...given("concurrency", concurrency),
+    ...more,
+  };
   if (planning) {
     const { proposes, ...fails } = planning;
     behaviours.set("planning", { ...calm, ...fails, ...(proposes ? { append: phases } : {}) });
@@ -228,10 +289,14 @@ export function scenarios(faults: Faults, { timeouts = false, persistent = false
       concurrency: often<number | undefined>(undefined, fc.integer({ min: 1, max: 4 }), 1),
       planning: often<Planning | undefined>(undefined, planning),
       retries: persistent ? fc.constant(enoughRetries) : fc.nat(faults.retries ? 2 : 0),
+      times: timeouts ? often<Times>({}, times, 4) : fc.constant<Times>({}),
       choices: fc.array(fc.nat(9999), { maxLength: 400, size: "max" }),
     })
-    .map(({ seeds, concurrency, planning, retries, choices }) => ({
-      ...built(persistent ? seeds.map(withoutLoss) : seeds, concurrency, planning),
+    .map(({ seeds, concurrency, planning, retries, times: { startMs, deadlineMs }, choices }) => ({
+      ...built(persistent ? seeds.map(withoutLoss) : seeds, concurrency, planning, {
+        ...given("startAt", timeAfter(startMs)),
+        ...given("deadline", timeAfter(deadlineMs)),
+      }),
       faults,
       retries,
       choices,
@@ -251,13 +316,21 @@ function withoutLoss(phase: PhaseSeed): PhaseSeed {
 
 /** How a task ends when nothing disturbs it: `fatal` and `critical` end the workflow, `skipped` fails and does not. */
 function destiny(task: TaskRequest, behaviour: Behaviour): "done" | "skipped" | "fatal" | "critical" {
-  const { failures, failure, append } = behaviour;
-  const attempts = task.retry?.attempts ?? 3;
-  const isRefused = append !== undefined && (task.agent !== "planner" || isNonsense(append));
-  const fails = failures > 0 && (!isRetryable(failure) || failures >= attempts);
-  if (fails && failure === "critical") return "critical";
-  if (fails || isRefused) return task.onFailure === "continue" ? "skipped" : "fatal";
-  return "done";
+  if (behaviour.failures > 0 && behaviour.failure === "critical") return "critical";
+  const last = lastAttempt(task, behaviour, task.agent, 1);
+  const end =
+    last === "done" || task.fallback === undefined ? last : lastAttempt(task, behaviour, task.fallback, last + 1);
+  if (end === "done") return "done";
+  return task.onFailure === "continue" ? "skipped" : "fatal";
+}
+
+/** The attempt on which an agent type is at its end with a task, where its first one is this; or that it is done. */
+function lastAttempt(task: TaskRequest, { failures, failure, append }: Behaviour, agent: string, first: number) {
+  const last = first + (task.retry?.attempts ?? 3) - 1;
+  if (failures >= first && !isRetryable(failure)) return first;
+  if (failures >= last) return last;
+  const isRefused = append !== undefined && (agent !== "planner" || isNonsense(append));
+  return isRefused ? Math.max(first, failures + 1) : "done";
 }
 
 // The generator makes one kind of nonsense only: phases named so.

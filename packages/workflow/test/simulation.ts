@@ -20,6 +20,7 @@ import {
   type WorkflowEvent,
   type WorkflowState,
 } from "@flotilla/workflow";
+import { firstDeadline, startOf } from "../src/deadline.ts";
 import { ModelQueue, type Treatment } from "./model-queue.ts";
 import {
   type Defect,
@@ -107,8 +108,9 @@ class Simulation {
   readonly #holdings = new Map<number, Holding>();
   readonly #fetched = new Map<number, NonNullable<ReturnType<ModelQueue["fetch"]>>>();
   readonly #restless: WorkflowEvent["type"][] = [];
-  #admissions = 1;
+  #admissions = 0;
   #names = 0;
+  #answers = 0;
   #choice = 0;
   #saved = 0;
   #drifted = 0;
@@ -117,6 +119,7 @@ class Simulation {
     this.#scenario = scenario;
     this.#decide = tampering.decide ?? decide;
     this.#fold = tampering.fold ?? fold;
+    if (scenario.request.startAt === undefined) this.#admissions++;
     this.#output = tampering.output ?? ((usual) => usual);
     this.#store = new ModelStore(scenario.request, tampering.defect, origin);
     for (const place of [0, 1, 2]) {
@@ -168,7 +171,7 @@ class Simulation {
     else if (action === 36 && faults.supervisors) this.#supervisors[place] = this.#supervise();
     else if (action === 37) this.#disturbWorker(place);
     else if (action === 39 && faults.retries) this.#store.retry();
-    else if (action === 38 && faults.cancel && this.#happens(4)) this.#store.cancel();
+    else if (action === 38 && faults.cancel && this.#happens(4)) this.#store.cancel(this.#happens(2));
     else if (action === 40) this.#tell();
     else if (action === 41) this.#answer();
   }
@@ -179,8 +182,8 @@ class Simulation {
     if (!item) return;
     const decisions = decisionsOf(item.kind);
     for (const _ of this.#happens(3) ? [1, 2] : [1]) {
-      // Once the choices are spent they still differ from item to item.
-      const decision = decisions[(this.#choose(decisions.length) + this.#store.log.length) % decisions.length];
+      // Once the choices are spent they still differ, so that nobody lets the same task try again for ever.
+      const decision = decisions[(this.#choose(decisions.length) + this.#answers++) % decisions.length];
       if (decision) this.#store.answer(item, decision);
     }
   }
@@ -300,7 +303,8 @@ class Simulation {
     // The jobs that it found missing are there again.
     const again = this.#decide(decision.after, { ...look, missing: [] });
     this.#restless.push(...again.events.map(({ type }) => type));
-    const isTime = [...state.tasks.values()].some(({ stage }) => (timerOf(stage) ?? Infinity) <= now);
+    const isTime =
+      firstDeadline(state) <= now || [...state.tasks.values()].some(({ stage }) => (timerOf(stage) ?? Infinity) <= now);
     // A fact that came after the take, and was read with the log, has asked for a look of its own.
     const isAskedFor = isTime || state.seq > (lines.at(-1)?.seq ?? 0);
     if (cause === "safety" && decision.events.length > 0 && !isAskedFor) this.#saved++;
@@ -360,7 +364,9 @@ class Simulation {
       if (job.deaths < isolationDeaths) return false;
       const data = { deaths: job.deaths + 1, isolated: "SIGKILL" };
       store.record(writer, "died", { type: "task.crashed", ...at, data });
-      if (this.#scenario.faults.cancel && isCancelledDying) store.cancel();
+      // In that moment its deadline goes by, or somebody cancels.
+      if (isCancelledDying && spec.deadline !== undefined) this.#advance(40_000);
+      else if (this.#scenario.faults.cancel && isCancelledDying) store.cancel();
       return true;
     }
     if (this.#scenario.faults.workers && epoch <= kills + doubts) {
@@ -428,6 +434,7 @@ class Simulation {
 /** Why the next look is to be then: for a retry, for the admission, or for nothing but safety. */
 function causeOf({ after, nextLook, admit }: Decision): LookCause {
   if (admit) return "admission";
+  if (nextLook === firstDeadline(after) || nextLook === startOf(after)) return "timer";
   const isTimer = [...after.tasks.values()].some(
     (task) => timerOf(task.stage) === nextLook && (task.stage.kind !== "pending" || isReady(after, task)),
   );

@@ -8,7 +8,7 @@ import { until } from "@flotilla/testkit";
 import { z } from "zod";
 import { type CommandOptions, ended, spawnFlotilla } from "./flotilla.ts";
 
-const Role = z.enum(["api", "supervisor", "agent", "redis"]);
+const Role = z.enum(["api", "supervisor", "agent", "redis", "oci"]);
 type Role = z.infer<typeof Role>;
 
 const Ready = z.strictObject({
@@ -62,6 +62,8 @@ export function onlyProbes(count = 1): string[] {
 export interface FleetOptions extends Partial<CommandOptions> {
   /** Beside `up --json --port 0 --probe`. */
   args?: readonly string[];
+  /** Its own number of agents is what most tests count on. */
+  autoscale?: boolean;
   /** One of an earlier fleet; otherwise a new one, removed with `dispose`. */
   dataDir?: string;
 }
@@ -92,14 +94,33 @@ export class Fleet {
   }
 
   /** Resolves with the ready line; rejects with what the command wrote if it ends before. */
-  static async start({ args = [], dataDir, env = {}, ...options }: FleetOptions = {}): Promise<Fleet> {
+  static async start({
+    args = [],
+    autoscale = false,
+    dataDir,
+    env = {},
+    ...options
+  }: FleetOptions = {}): Promise<Fleet> {
     const ownFolder = dataDir === undefined ? await mkdtemp(join(tmpdir(), "flotilla-e2e-")) : undefined;
     const folder = dataDir ?? join(ownFolder ?? tmpdir(), "data");
-    const child = spawnFlotilla(["up", "--json", "--port", "0", "--probe", "--data-dir", folder, ...args], {
-      cwd: tmpdir(),
-      ...options,
-      env: { FLOTILLA_PROBE_EFFECTS: effectsFile(folder), LOG_LEVEL: "warn", ...env },
-    });
+    const child = spawnFlotilla(
+      [
+        "up",
+        "--json",
+        "--port",
+        "0",
+        "--probe",
+        "--data-dir",
+        folder,
+        ...(autoscale ? [] : ["--no-autoscale"]),
+        ...args,
+      ],
+      {
+        cwd: tmpdir(),
+        ...options,
+        env: { FLOTILLA_PROBE_EFFECTS: effectsFile(folder), LOG_LEVEL: "warn", ...env },
+      },
+    );
     const said = ended(child);
     if (!child.stdout) throw new Error("a child without the pipe that it was given");
     const lines = createInterface({ input: child.stdout });

@@ -41,7 +41,11 @@ export function historyRoutes(app: FastifyInstance, { store, agents }: HistoryRo
       const { id } = idOf(WorkflowParams, request.params);
       parse(RetryRequest, request.body ?? {});
       const { kind, status } = found(await store.retry(callerOf(request).tenant, id, idempotencyOf(request)?.key));
-      if (kind === "refused") throw new Problem("not-retryable", `the workflow is ${status}, not failed or aborted`);
+      if (kind === "refused")
+        throw new Problem(
+          "not-retryable",
+          `the workflow is ${status}: only one that failed or was aborted, and was not undone, goes on`,
+        );
       reply.code(202);
       return submitView(id, status);
     },

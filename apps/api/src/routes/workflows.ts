@@ -141,17 +141,14 @@ export function workflowRoutes(app: FastifyInstance, { store, agents }: Workflow
         params: WorkflowParams,
         body: { schema: CancelRequest, isRequired: false },
         answers: { 202: { description: "The status right after", content: { "application/json": SubmitView } } },
-        problems: ["not-found", "not-supported", "unknown-outcome"],
+        problems: ["not-found", "unknown-outcome"],
       },
     },
     handler: async (request, reply) => {
       const { id } = idOf(WorkflowParams, request.params);
       const { reason, compensate } = parse(CancelRequest, request.body ?? {});
-      if (compensate) {
-        const errors = [{ path: "/compensate", code: "not-supported", message: "is not supported by this release" }];
-        throw new Problem("not-supported", "cancelling cannot compensate yet", { errors });
-      }
-      const status = found(await store.cancel(callerOf(request).tenant, id, reason));
+      const undoing = compensate ? "compensates" : undefined;
+      const status = found(await store.cancel(callerOf(request).tenant, id, reason, undoing));
       reply.code(202);
       return submitView(id, status);
     },

@@ -1,11 +1,14 @@
 import { isOutage, rebuild, RebuildRefusedError, type RebuildReport } from "@flotilla/fleet";
-import { createFileObjects, createLogger } from "@flotilla/runtime";
+import { openStorage, type Storage } from "@flotilla/oci";
+import { createLogger, type Logger, ociEnvironment, parseConfig } from "@flotilla/runtime";
 import { Option } from "commander";
 import { z } from "zod";
 import type { CommandContext, CommandHost } from "../action.ts";
 import { addDataDirOption, addJsonOption } from "../connect.ts";
 import { CliError, type ExitCode, exitCode } from "../exit.ts";
-import { dataDirAt } from "../local/data-dir.ts";
+import type { CliConfig } from "../config.ts";
+import { type DataDir, dataDirAt } from "../local/data-dir.ts";
+import { findLocalFleet } from "../local/fleet-file.ts";
 import { redisAway, redisOf } from "../local/redis-of-fleet.ts";
 
 const RebuildOptions = z.object({
@@ -32,16 +35,17 @@ async function rebuildFleet({
   terminal,
 }: CommandContext<z.output<typeof RebuildOptions>>): Promise<ExitCode> {
   const redis = await redisOf(options.dataDir, config);
-  const dataDir = dataDirAt(options.dataDir ?? config.FLOTILLA_DATA_DIR);
+  const logger = createLogger({ role: "cli", level: "warn" });
+  const storage = await storageOf(dataDirAt(options.dataDir ?? config.FLOTILLA_DATA_DIR), config, logger);
   const startedAt = Date.now();
   let saidAt = startedAt;
   try {
     const report = await rebuild({
       redis,
-      objects: createFileObjects(dataDir.path),
+      objects: storage.archive,
       retentionMs: config.FLOTILLA_RETENTION_MS,
       force: options.force,
-      logger: createLogger({ role: "cli", level: "warn" }),
+      logger,
       onProgress: ({ found }) => {
         if (Date.now() - saidAt < sayEveryMs) return;
         saidAt = Date.now();
@@ -57,7 +61,16 @@ async function rebuildFleet({
     }
     if (isOutage(error)) throw redisAway(redis, error);
     throw error;
+  } finally {
+    for (const service of storage.services) await service.stop();
   }
+}
+
+/** Where the fleet on the data folder keeps its archive, else where the environment says. */
+async function storageOf(dataDir: DataDir, config: CliConfig, logger: Logger): Promise<Storage> {
+  const fleet = config.namesRedis ? undefined : await findLocalFleet(dataDir);
+  const oci = parseConfig(ociEnvironment, { ...config.environment, ...fleet?.oci });
+  return openStorage({ ...oci, FLOTILLA_DATA_DIR: dataDir.path }, logger);
 }
 
 function words(report: RebuildReport, ms: number): string[] {

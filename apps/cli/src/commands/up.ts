@@ -4,6 +4,7 @@ import { z } from "zod";
 import type { CommandContext, CommandHost } from "../action.ts";
 import { addDataDirOption, addJsonOption } from "../connect.ts";
 import { CliError, type ExitCode, exitCode, InterruptedError } from "../exit.ts";
+import { agentHpaFile, readHpa } from "../scale/hpa-object.ts";
 import { agentCounts } from "../local/agent-counts.ts";
 import { type DataDir, dataDirAt } from "../local/data-dir.ts";
 import { claimDataDir } from "../local/fleet-file.ts";
@@ -22,6 +23,7 @@ const UpOptions = z.object({
   docs: z.string().exactOptional(),
   probe: z.boolean().default(false),
   autoscale: z.boolean(),
+  hpa: z.string().default(agentHpaFile),
   json: z.boolean().default(false),
 });
 type UpOptions = z.output<typeof UpOptions>;
@@ -35,7 +37,8 @@ export function addUp({ parent, act }: CommandHost): void {
     .addOption(new Option("--agents <counts>", "processes by agent type, as type=N,…"))
     .addOption(new Option("--docs <dir>", "documents that the agents may read (default: FLOTILLA_DOCS_ROOTS)"))
     .addOption(new Option("--probe", "run the probe agent too, which is for tests"))
-    .addOption(new Option("--no-autoscale", "keep the number of agent processes as it is"));
+    .addOption(new Option("--no-autoscale", "keep the number of agent processes as it is"))
+    .addOption(new Option("--hpa <file>", "autoscaler to scale agents by (default: that of kubernetes/)"));
   act(addJsonOption(addDataDirOption(command)), UpOptions, up);
 }
 
@@ -45,6 +48,7 @@ async function up({ options, config, terminal }: CommandContext<UpOptions>): Pro
     throw new CliError(exitCode.badConfiguration, "the probe agent is refused in production: leave out --probe");
   }
   const agents = agentCounts(options.agents, probe);
+  const autoscaler = options.autoscale ? await readHpa(options.hpa) : undefined;
   const docsRoots = options.docs === undefined ? config.FLOTILLA_DOCS_ROOTS : [await documentsFolder(options.docs)];
   const dataDir = dataDirAt(options.dataDir ?? config.FLOTILLA_DATA_DIR);
   const lock = await claimDataDir(dataDir);
@@ -61,6 +65,7 @@ async function up({ options, config, terminal }: CommandContext<UpOptions>): Pro
       lock,
       port: options.port,
       agents,
+      ...(autoscaler && { autoscaler }),
       docsRoots,
       probe,
       config,
@@ -107,7 +112,7 @@ class Reporter implements ProcessObserver {
   started(name: Parameters<ProcessObserver["started"]>[0], pid: number): void {
     if (this.#phase === "starting") return;
     if (this.#terminal.json) this.#terminal.emit({ event: "start", ...name, pid, at: new Date().toISOString() });
-    else this.#terminal.note(`${nameOf(name)} is back (pid ${pid})`);
+    else this.#terminal.note(`${nameOf(name)} runs (pid ${pid})`);
   }
 
   exited(...[name, pid, exit]: Parameters<ProcessObserver["exited"]>): void {
@@ -115,7 +120,8 @@ class Reporter implements ProcessObserver {
     if (this.#terminal.json) {
       this.#terminal.emit({ event: "exit", ...name, pid, ...exit, at: new Date().toISOString() });
     } else if (this.#phase === "up" || !isGraceful(exit)) {
-      this.#terminal.note(`${nameOf(name)} died (pid ${pid}, ${exit.signal ?? `code ${exit.code}`})`);
+      const how = isGraceful(exit) ? "ended" : "died";
+      this.#terminal.note(`${nameOf(name)} ${how} (pid ${pid}, ${exit.signal ?? `code ${exit.code}`})`);
     }
   }
 }

@@ -116,12 +116,21 @@ function addCancel({ parent, act }: CommandHost): void {
     .command("cancel")
     .description("cancel a workflow; one that has ended stays as it is")
     .argument("<id>", "of the workflow")
-    .addOption(new Option("--reason <text>", "kept in its log"));
-  const options = z.object({ ...connectionOptions, reason: z.string().exactOptional() });
+    .addOption(new Option("--reason <text>", "kept in its log"))
+    .addOption(new Option("--compensate", "undo first what it has done"));
+  const options = z.object({
+    ...connectionOptions,
+    reason: z.string().exactOptional(),
+    compensate: z.boolean().exactOptional(),
+  });
   act(addConnectionOptions(command), options, async ({ options, config, terminal }, id = "") => {
     const client = await connectFleet(options, config);
-    const { reason } = options;
-    const call = { signal: terminal.interrupted, ...(reason !== undefined && { reason }) };
+    const { reason, compensate } = options;
+    const call = {
+      signal: terminal.interrupted,
+      ...(reason !== undefined && { reason }),
+      ...(compensate !== undefined && { compensate }),
+    };
     const status = await client.cancel(id, call);
     if (terminal.json) terminal.emit({ id, status });
     else terminal.say(hasEnded(status) ? status : `${status}, cancel requested`);

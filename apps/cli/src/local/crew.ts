@@ -3,7 +3,13 @@ import { join } from "node:path";
 import type { Terminal } from "../terminal.ts";
 import { explainLaunchError } from "./launch-failure.ts";
 import { NodeProcess } from "./node-process.ts";
-import { type ProcessName, type ProcessObserver, Supervised, type SupervisedOptions } from "./supervised.ts";
+import {
+  LaunchError,
+  type ProcessName,
+  type ProcessObserver,
+  Supervised,
+  type SupervisedOptions,
+} from "./supervised.ts";
 
 /** One process of a fleet that is up. */
 export interface FleetProcess extends ProcessName {
@@ -24,10 +30,18 @@ const killAfterMs = { agent: 10_500, supervisor: 12_000, api: 13_000, oci: 13_25
 
 const apps = new URL("../../../", import.meta.url);
 
+interface Member {
+  supervised: Supervised;
+  node?: NodeProcess;
+  logFile: string;
+  /** It was asked to end, and others to do its work. */
+  isRetiring?: true;
+}
+
 /** The supervised processes of one fleet. */
 export class Crew {
   readonly #options: CrewOptions;
-  readonly #members: { supervised: Supervised; node?: NodeProcess }[] = [];
+  readonly #members: Member[] = [];
   #stoppingSince: number | undefined;
 
   constructor(options: CrewOptions) {
@@ -39,10 +53,12 @@ export class Crew {
     const { observer, terminal } = this.#options;
     terminal.interrupted.throwIfAborted();
     const supervised = new Supervised({ ...part, observer });
-    this.#members.push({ supervised, ...(node && { node }) });
+    const member: Member = { supervised, logFile, ...(node && { node }) };
+    this.#members.push(member);
     try {
       await untilAborted(supervised.start(), terminal.interrupted);
     } catch (error) {
+      if (error instanceof LaunchError) this.#forget(member);
       throw await explainLaunchError(error, logFile);
     }
   }
@@ -53,12 +69,41 @@ export class Crew {
     environment: Record<string, string | undefined>,
     main = new URL(`${name.role}/src/main.ts`, apps),
   ): Promise<NodeProcess> {
-    const logFile = join(this.#options.logs, this.#logName(name));
-    // One generation is kept: a fleet that is started every day must not fill the disk.
-    await rename(logFile, `${logFile}.old`).catch(() => {});
+    const logFile = this.#logFile(name);
     const node = new NodeProcess({ main, environment, logFile });
-    await this.start({ name, launch: () => node.launch() }, logFile, node);
+    // One generation is kept: a fleet that is started every day must not fill the disk.
+    const keptOld = rename(logFile, `${logFile}.old`).catch(() => {});
+    const launch = async () => {
+      await keptOld;
+      return node.launch();
+    };
+    await this.start({ name, launch }, logFile, node);
     return node;
+  }
+
+  /** Processes of an agent type that run or start, without those that retire. */
+  count(agentType: string): number {
+    return this.#active(agentType).length;
+  }
+
+  /**
+   * Ends so many processes of an agent type, those with the fewest tasks first, and resolves when they are asked to: they
+   * finish or hand back what they have. `tasksOf` tells how many that are.
+   */
+  async retire(agentType: string, count: number, tasksOf: (metricsUrl: string) => Promise<number>): Promise<void> {
+    const members = await Promise.all(
+      this.#active(agentType).map(async (member) => {
+        // One that is not ready, or says nothing, has no work that anybody would miss.
+        const url = member.node?.metricsUrl;
+        return { member, tasks: url === undefined ? 0 : await tasksOf(url).catch(() => 0) };
+      }),
+    );
+    // Of those with as many tasks the youngest: it has the least in its caches.
+    const chosen = members.toReversed().toSorted((a, b) => a.tasks - b.tasks);
+    for (const { member } of chosen.slice(0, count)) {
+      member.isRetiring = true;
+      void member.supervised.stop(AbortSignal.timeout(killAfterMs.agent)).then(() => this.#forget(member));
+    }
   }
 
   /** Ends the processes of that role, together, by their time at the latest. */
@@ -79,10 +124,22 @@ export class Crew {
     });
   }
 
-  #logName({ role, agentType }: ProcessName): string {
-    if (agentType === undefined) return `${role}.log`;
-    const before = this.#members.filter(({ supervised }) => supervised.name.agentType === agentType).length;
-    return `${role}-${agentType}${before === 0 ? "" : `-${before + 1}`}.log`;
+  #active(agentType: string): Member[] {
+    return this.#members.filter(({ supervised, isRetiring }) => supervised.name.agentType === agentType && !isRetiring);
+  }
+
+  #forget(member: Member): void {
+    const place = this.#members.indexOf(member);
+    if (place >= 0) this.#members.splice(place, 1);
+  }
+
+  /** The first that no process has now. */
+  #logFile({ role, agentType }: ProcessName): string {
+    const name = agentType === undefined ? role : `${role}-${agentType}`;
+    for (let number = 1; ; number++) {
+      const file = join(this.#options.logs, `${name}${number === 1 ? "" : `-${number}`}.log`);
+      if (!this.#members.some(({ logFile }) => logFile === file)) return file;
+    }
   }
 }
 

@@ -12,6 +12,8 @@ export const FleetFile = z.object({
   apiKey: z.string(),
   operatorKey: z.string(),
   redis: z.object({ kind: z.enum(["url", "server", "memory"]), url: z.string(), durable: z.boolean() }),
+  /** Variables by which its processes find Oracle Cloud, where that is the local server of the fleet. */
+  oci: z.record(z.string(), z.string()),
   /** The folders that its agents may read. */
   docsRoots: z.array(z.string()),
 });

@@ -1,7 +1,10 @@
 import { rm } from "node:fs/promises";
 import { delimiter, join } from "node:path";
-import { askRedis } from "@flotilla/fleet";
+import { askRedis, FleetNumbers } from "@flotilla/fleet";
 import { createLogger, redisSettings, redisSettingsOf } from "@flotilla/runtime";
+import { Autoscaler } from "../scale/autoscaler.ts";
+import type { HpaSpec } from "../scale/hpa.ts";
+import { runningTasks } from "../scale/running-tasks.ts";
 import type { CliConfig } from "../config.ts";
 import { CliError, exitCode } from "../exit.ts";
 import type { Terminal } from "../terminal.ts";
@@ -26,6 +29,8 @@ export interface LocalFleetOptions {
   port: number;
   /** Agent type → processes. */
   agents: ReadonlyMap<string, number>;
+  /** By which the number of agent processes follows their work; the number stays as it is without. */
+  autoscaler?: HpaSpec;
   /** Folders that agents may read. */
   docsRoots: readonly string[];
   probe: boolean;
@@ -71,10 +76,54 @@ export async function startLocalFleet(options: LocalFleetOptions): Promise<Local
   ]);
   if (api.url === undefined) throw new Error("the api was ready without a url");
 
-  const file: FleetFile = { pid: process.pid, url: api.url, ...keys, redis, docsRoots: [...options.docsRoots] };
+  if (options.autoscaler) stack.use(await startAutoscaler(options, options.autoscaler, crew, redis, environment));
+
+  const docsRoots = [...options.docsRoots];
+  const file: FleetFile = { pid: process.pid, url: api.url, ...keys, redis, oci, docsRoots };
   await writePrivate(dataDir.fleetFile, file);
   const running = stack.move();
   return { url: api.url, keys, redis, processes: crew.processes(), stop: () => running.disposeAsync() };
+}
+
+async function startAutoscaler(
+  { agents, config, terminal }: LocalFleetOptions,
+  spec: HpaSpec,
+  crew: Crew,
+  redis: FleetFile["redis"],
+  environment: Record<string, string | undefined>,
+): Promise<AsyncDisposable> {
+  const settings = redis.kind === "url" ? redisSettings(config) : redisSettingsOf(redis.url);
+  const numbers = new FleetNumbers({ redis: settings, logger: createLogger({ role: "cli", level: "silent" }) });
+  await numbers.start();
+  const note = (line: string) => {
+    if (!terminal.json) terminal.note(line);
+  };
+  const autoscaler = new Autoscaler({
+    spec,
+    // A type that has none is off, as it is in a cluster.
+    floors: new Map([...agents].filter(([, count]) => count > 0)),
+    loads: () => numbers.loads(),
+    processes: {
+      count: (agentType) => crew.count(agentType),
+      add: (agentType, count) => {
+        for (let n = 0; n < count; n++) {
+          const name = { role: "agent", agentType } as const;
+          crew.startNode(name, { ...environment, AGENT_TYPE: agentType }).catch((error: unknown) => {
+            if (!terminal.interrupted.aborted) note(error instanceof Error ? error.message : String(error));
+          });
+        }
+      },
+      remove: (agentType, count) => crew.retire(agentType, count, runningTasks),
+    },
+    note,
+  });
+  autoscaler.start();
+  return {
+    async [Symbol.asyncDispose]() {
+      autoscaler.stop();
+      await numbers.stop();
+    },
+  };
 }
 
 async function expectFreePort(port: number): Promise<void> {
@@ -113,6 +162,7 @@ async function startOci({ config, dataDir }: LocalFleetOptions, crew: Crew): Pro
   const { url } = await crew.startNode({ role: "oci" }, environment, main);
   if (url === undefined) throw new Error("the local server was ready without a url");
   return {
+    OCI_AUTH: "local",
     OCI_CONFIG_FILE: join(dataDir.path, "oci", "config"),
     OCI_NAMESPACE: "local",
     OCI_COMPARTMENT_ID: "local",

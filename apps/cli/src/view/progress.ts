@@ -115,6 +115,10 @@ export class ProgressTracker {
       case "item.settled":
         this.#set(event.taskId, { state: "pending" });
         return `${event.taskId}: a person decided ${event.data.decision}`;
+      case "workflow.compensating":
+        return `what was done is undone: ${event.data.tasks.join(", ")}`;
+      case "task.compensated":
+        return `${event.taskId} is undone`;
       case "item.expired":
         return `${event.taskId}: nobody answered in time`;
       case "task.quarantined":

@@ -1,6 +1,14 @@
-import type { ObjectEntry, ObjectStore } from "@flotilla/workflow";
+import type { ListedObject, Archive } from "@flotilla/workflow";
 import type { Line } from "../log.ts";
-import { type ArchiveRecord, decodeRecord, encodeRecord, endedPrefix, openPrefix, placeOf } from "./record.ts";
+import {
+  type ArchiveRecord,
+  decodeRecord,
+  encodeRecord,
+  endedPrefix,
+  openPrefix,
+  placeOf,
+  readObject,
+} from "./record.ts";
 
 /** Checkpoints of a workflow that are kept: should the last be torn, the one before it serves. */
 const checkpointsKept = 3;
@@ -17,10 +25,10 @@ export interface History extends Pick<ArchiveRecord, "journals" | "outputs" | "f
 }
 
 /** The objects of the archive: written behind the work, read when Redis has forgotten or lost a workflow. */
-export class Archive {
-  readonly #objects: ObjectStore;
+export class WorkflowArchive {
+  readonly #objects: Archive;
 
-  constructor(objects: ObjectStore) {
+  constructor(objects: Archive) {
     this.#objects = objects;
   }
 
@@ -73,17 +81,17 @@ export class Archive {
     }
   }
 
-  async #list(prefix: string): Promise<ObjectEntry[]> {
-    const entries: ObjectEntry[] = [];
+  async #list(prefix: string): Promise<ListedObject[]> {
+    const entries: ListedObject[] = [];
     for await (const entry of this.#objects.list(prefix)) entries.push(entry);
     return entries;
   }
 
-  async #merge(id: string, entries: readonly ObjectEntry[]): Promise<History | undefined> {
+  async #merge(id: string, entries: readonly ListedObject[]): Promise<History | undefined> {
     const unreadable: { name: string; reason: string }[] = [];
-    const read = async ({ name }: ObjectEntry): Promise<ArchiveRecord[]> => {
+    const read = async ({ name }: ListedObject): Promise<ArchiveRecord[]> => {
       try {
-        const content = await this.#objects.get(name);
+        const content = await readObject(this.#objects, name);
         // Removed meanwhile: what makes it superfluous is there, or will be when this is read again.
         return content ? [await decodeRecord(name, content)] : [];
       } catch (error) {

@@ -1,7 +1,7 @@
-import type { ObjectStore } from "@flotilla/workflow";
+import type { Archive } from "@flotilla/workflow";
 import { LruMap } from "../lru-map.ts";
 import type { Scripts } from "../scripts.ts";
-import { Archive, type History } from "./archive.ts";
+import { WorkflowArchive, type History } from "./archive.ts";
 import { restore } from "./restore.ts";
 
 /** Archived workflows that are kept between reads: pages of events are asked for one after the other. */
@@ -9,11 +9,11 @@ const cachedWorkflows = 20;
 
 /** Workflows that have ended and that Redis has forgotten. */
 export class Past {
-  readonly #archive: Archive;
+  readonly #archive: WorkflowArchive;
   readonly #cache = new LruMap<string, History>(cachedWorkflows);
 
-  constructor(objects: ObjectStore) {
-    this.#archive = new Archive(objects);
+  constructor(objects: Archive) {
+    this.#archive = new WorkflowArchive(objects);
   }
 
   /** An ended workflow of the tenant; undefined where the archive has none, or it had not ended. */

@@ -1,5 +1,6 @@
-import type { ObjectStore } from "@flotilla/workflow";
+import type { Archive } from "@flotilla/workflow";
 import { z } from "zod";
+import { readObject } from "./record.ts";
 
 /** Where the relay says how far it is. */
 const objectName = "relay/progress.json";
@@ -7,13 +8,13 @@ const objectName = "relay/progress.json";
 const Progress = z.object({ completeUntil: z.int() });
 
 /** Says that the archive has all that happened before `completeUntil`, in ms since the epoch. */
-export async function sayHowFar(objects: ObjectStore, completeUntil: number): Promise<void> {
+export async function sayHowFar(objects: Archive, completeUntil: number): Promise<void> {
   const progress: z.infer<typeof Progress> = { completeUntil: Math.floor(completeUntil) };
   await objects.put(objectName, Buffer.from(JSON.stringify(progress)));
 }
 
 /** Until when the archive was complete when that was last said, in ms since the epoch; undefined where nobody did. */
-export async function readHowFar(objects: ObjectStore): Promise<number | undefined> {
-  const content = await objects.get(objectName);
-  return content && Progress.parse(JSON.parse(Buffer.from(content).toString("utf8"))).completeUntil;
+export async function readHowFar(objects: Archive): Promise<number | undefined> {
+  const content = await readObject(objects, objectName);
+  return content && Progress.parse(JSON.parse(content.toString("utf8"))).completeUntil;
 }

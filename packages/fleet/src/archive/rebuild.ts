@@ -1,10 +1,10 @@
 import type { Logger, RedisSettings } from "@flotilla/runtime";
-import { type EffectClass, type JournalEntry, type ObjectStore, shardOf } from "@flotilla/workflow";
+import { type EffectClass, type JournalEntry, type Archive, shardOf } from "@flotilla/workflow";
 import { connect, type Connection, disconnect, isConnected } from "../connection.ts";
 import { fleetTag, shardTag } from "../keys.ts";
 import { Scripts } from "../scripts.ts";
 import { fleetShards } from "../shards.ts";
-import { Archive, type History } from "./archive.ts";
+import { WorkflowArchive, type History } from "./archive.ts";
 import { restoreKeys } from "./key-copy.ts";
 import { readHowFar } from "./progress.ts";
 import { type Restored, restore } from "./restore.ts";
@@ -17,7 +17,7 @@ const underWayKey = `${fleetTag}:rebuild`;
 
 export interface RebuildOptions {
   redis: RedisSettings;
-  objects: ObjectStore;
+  objects: Archive;
   /** How long an ended workflow is kept in Redis, in ms. */
   retentionMs: number;
   /** Whether to go on where Redis holds live workflows; those that it has stay as they are. */
@@ -73,7 +73,7 @@ export async function rebuild(options: RebuildOptions): Promise<RebuildReport> {
     const isContinued = (await connection.exists(underWayKey)) === 1;
     if (!options.force && !isContinued) await refuseLive(connection, shards);
     await connection.set(underWayKey, "1");
-    const run = new Rebuild(connection, new Archive(objects), shards, options);
+    const run = new Rebuild(connection, new WorkflowArchive(objects), shards, options);
     const report = await run.run();
     report.keys = await restoreKeys(connection, objects);
     const completeUntil = await readHowFar(objects);
@@ -94,7 +94,7 @@ async function refuseLive(connection: Connection, shards: readonly string[]): Pr
 
 class Rebuild {
   readonly #scripts: Scripts;
-  readonly #archive: Archive;
+  readonly #archive: WorkflowArchive;
   readonly #shards: readonly string[];
   readonly #options: RebuildOptions;
   readonly #now = Date.now();
@@ -110,7 +110,7 @@ class Rebuild {
     archivedUntil: null,
   };
 
-  constructor(connection: Connection, archive: Archive, shards: readonly string[], options: RebuildOptions) {
+  constructor(connection: Connection, archive: WorkflowArchive, shards: readonly string[], options: RebuildOptions) {
     this.#scripts = new Scripts(connection);
     this.#archive = archive;
     this.#shards = shards;

@@ -1,6 +1,7 @@
 import { createHash } from "node:crypto";
 import { promisify } from "node:util";
 import { gunzip, gzip } from "node:zlib";
+import type { Archive } from "@flotilla/workflow";
 import { z } from "zod";
 
 /** What an archive object holds; see `ArchiveRecord`. */
@@ -50,6 +51,15 @@ export async function decodeRecord(name: string, content: Uint8Array): Promise<A
   const record = ArchiveRecord.parse(JSON.parse((await expand(content)).toString("utf8")));
   if (!name.startsWith(nameOf(record))) throw new Error("it stands under the name of another one");
   return record;
+}
+
+/** The bytes of an object; undefined where there is none. */
+export async function readObject(objects: Archive, name: string): Promise<Buffer | undefined> {
+  const found = await objects.get(name);
+  if (!found) return undefined;
+  const chunks: Uint8Array[] = [];
+  for await (const chunk of found.content) chunks.push(chunk);
+  return Buffer.concat(chunks);
 }
 
 /** Prefix of what is kept of a workflow while it is open, and of its end. */

@@ -1,10 +1,10 @@
 import { setTimeout as delay } from "node:timers/promises";
 import type { Logger, Metrics } from "@flotilla/runtime";
-import type { ObjectStore } from "@flotilla/workflow";
+import type { Archive } from "@flotilla/workflow";
 import type { Connection } from "../connection.ts";
 import { shardTag } from "../keys.ts";
 import type { Scripts } from "../scripts.ts";
-import { Archive } from "./archive.ts";
+import { WorkflowArchive } from "./archive.ts";
 import { copyKeys } from "./key-copy.ts";
 import { sayHowFar } from "./progress.ts";
 import { Shipper, shipEveryMs } from "./shipper.ts";
@@ -31,7 +31,7 @@ const pruneEveryMs = 3_600_000;
 export interface RelayDeps {
   scripts: Scripts;
   connection: Connection;
-  objects: ObjectStore;
+  objects: Archive;
   shards: readonly string[];
   checkpointEveryMs: number;
   /** How long the end of a workflow is kept in the archive, in ms. */
@@ -46,7 +46,7 @@ export interface RelayDeps {
  */
 export class Relay {
   readonly #deps: RelayDeps;
-  readonly #archive: Archive;
+  readonly #archive: WorkflowArchive;
   readonly #shipper: Shipper;
   readonly #stopping = new AbortController();
   /** Workflows that could not be shipped: since when, and when they were last tried, in the time of `performance.now()`. */
@@ -60,7 +60,7 @@ export class Relay {
 
   constructor(deps: RelayDeps) {
     this.#deps = deps;
-    this.#archive = new Archive(deps.objects);
+    this.#archive = new WorkflowArchive(deps.objects);
     this.#shipper = new Shipper({ ...deps, archive: this.#archive });
   }
 

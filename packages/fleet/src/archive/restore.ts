@@ -1,9 +1,9 @@
 import type { EventBody, WorkflowState } from "@flotilla/workflow";
-import { addedPhases, fold, isSettled } from "@flotilla/workflow";
+import { fold, isSettled } from "@flotilla/workflow";
 import { tagOf } from "../keys.ts";
 import { eventOf } from "../log.ts";
 import type { Scripts } from "../scripts.ts";
-import { handoffSpecs, specsOf } from "../spec.ts";
+import { specsOfEvent } from "../spec.ts";
 import type { History } from "./archive.ts";
 
 /**
@@ -130,12 +130,7 @@ function closed(claim: ArchivedClaim): [string, string] {
 }
 
 function specFields(state: WorkflowState, { lines }: History): [string, string][] {
-  const { request } = state;
-  const planned = lines.flatMap((line) => {
-    const event = eventOf(line);
-    return event.type === "workflow.planned" ? specsOf(addedPhases(event, request), request.input) : [];
-  });
-  return [...planned, ...handoffSpecs(state)];
+  return lines.flatMap((line) => specsOfEvent(eventOf(line), state));
 }
 
 function itemsOf({ fields, lines }: History): [string, string, number][] {

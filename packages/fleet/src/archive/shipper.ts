@@ -1,10 +1,10 @@
 import type { DurabilitySettings } from "@flotilla/runtime";
-import type { ObjectStore, WorkflowState } from "@flotilla/workflow";
+import type { Archive, WorkflowState } from "@flotilla/workflow";
 import { tagOf } from "../keys.ts";
 import { advance, type FoldedLog, type Line } from "../log.ts";
 import { LruMap } from "../lru-map.ts";
 import type { Scripts } from "../scripts.ts";
-import { Archive } from "./archive.ts";
+import { WorkflowArchive } from "./archive.ts";
 import type { ArchiveRecord } from "./record.ts";
 import { numberOf, type Snapshot, takeSnapshot } from "./snapshot.ts";
 
@@ -16,7 +16,7 @@ const cachedWorkflows = 2000;
 
 export interface ShipperDeps {
   scripts: Scripts;
-  archive: Archive;
+  archive: WorkflowArchive;
   /** Longest time between two checkpoints of a workflow in which something happens, in ms. */
   checkpointEveryMs: number;
 }
@@ -96,11 +96,11 @@ export class Shipper {
 export function shipperAt(
   { level }: DurabilitySettings,
   scripts: Scripts,
-  objects: ObjectStore | undefined,
+  objects: Archive | undefined,
 ): Shipper | undefined {
   if (level !== "archive") return undefined;
   if (!objects) throw new Error("the level `archive` needs an archive");
-  return new Shipper({ scripts, archive: new Archive(objects), checkpointEveryMs: Infinity });
+  return new Shipper({ scripts, archive: new WorkflowArchive(objects), checkpointEveryMs: Infinity });
 }
 
 function recordOf(

@@ -8,7 +8,9 @@ while position < #ARGV do
   local id, tenant, kind, event = nextArg(), nextArg(), nextArg(), nextArg()
   local index = readIndex(id)
   local isOurs = index.tenant == tenant
-  if isOurs and not closedReason(index) then
+  -- What is being undone is undone to its end.
+  local isUndoing = kind == 'cancel' and redis.call('HEXISTS', indexKey(id), 'undoing') == 1
+  if isOurs and not isUndoing and not closedReason(index) then
     local seq = appendEvents(id, index.tip, { event })
     redis.call('HSET', indexKey(id), 'tip', seq, 'wants', seq)
     if kind == 'cancel' then redis.call('HSET', indexKey(id), 'cancel', 1) end

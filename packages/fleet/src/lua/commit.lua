@@ -1,7 +1,7 @@
 -- Commits decisions, each against the revision that it was decided on: all of it or nothing.
 -- ARGV per item: id, token of the look, revision, place of the last line seen, status from now on, 0 or how long the
 --   workflow is kept where this ends it in ms (nothing is dispatched then, so that the look is settled by it too),
---   number of events, then each as JSON; number of claim changes, then each as kind ('open' | 'revoke' | 'reopen'), task, epoch,
+--   number of events, then each as JSON; number of claim changes, then each as kind ('open' | 'revoke' | 'close' | 'reopen'), task, epoch,
 --   attempt, dispatch; number of fields of the index that go with them, then each as name, value; number of items
 --   that are opened, then each as the place among the events of the one that opens it, kind; number of items that
 --   expire, then each as the seq of the line that opened it; number of entries of journals that go with dispatches, then
@@ -9,7 +9,7 @@
 --   'waiting' it is not active.
 -- Answer per item: {'ok', seq of the first event, now} or {'stale'} (another decision came first, or another look has it: whoever
 --   commits must also be the one whose missing settlement has its dispatches repeated) or {'claimed', task}
---   (the claim that a change names has moved on) or {'settled', seq} (the item was settled before it expired) or {'unseen'} (it would end the workflow over a fact not seen).
+--   (the claim that a change names has moved on) or {'settled', seq} (the item was settled before it expired) or {'unseen'} (it would end the workflow, or begin to undo it, over a fact not seen).
 
 local function decideClaims(id, changes)
   local claims = {}
@@ -22,8 +22,11 @@ local function decideClaims(id, changes)
     elseif change.kind == 'revoke' then
       if claim.state ~= 'held' then return nil, change.task end
       claim.state, claim.holder = 'revoked', '-'
+    elseif claim.state == 'held' then
+      return nil, change.task
+    elseif change.kind == 'close' then
+      claim.state, claim.holder = 'revoked', '-'
     else
-      if claim.state == 'held' then return nil, change.task end
       if claim.attempt ~= change.attempt then claim.claims = 0 end
       claim.attempt, claim.dispatch, claim.state, claim.holder = change.attempt, change.dispatch, 'open', '-'
     end
@@ -52,11 +55,14 @@ while position < #ARGV do
   for i = 1, nextNumber() do gifts[i] = { nextArg(), nextArg(), nextArg() } end
 
   local index = indexKey(id)
-  local held = redis.call('HMGET', index, 'revision', 'tip', 'status', 'tenant', 'createdAt', 'endedAt', 'token', 'items')
+  local held = redis.call('HMGET', index, 'revision', 'tip', 'status', 'tenant', 'createdAt', 'endedAt', 'token', 'items',
+    'undoing')
   local tip = tonumber(held[2])
+  -- What is to be undone is named once: by a decision that has seen everything that was done.
+  local beginsUndoing = status == 'compensating' and not held[9]
   if tonumber(held[1]) ~= revision or held[6] or held[7] ~= token then
     answers[#answers + 1] = { 'stale' }
-  elseif keptMs > 0 and tip ~= seen then
+  elseif (keptMs > 0 or beginsUndoing) and tip ~= seen then
     answers[#answers + 1] = { 'unseen' }
   else
     local claims, refused = decideClaims(id, changes)
@@ -78,6 +84,11 @@ while position < #ARGV do
       end
       for _, field in ipairs(specs) do table.insert(fields, field) end
       writeHash(index, fields)
+      if beginsUndoing then
+        redis.call('HSET', index, 'undoing', 1)
+        -- Every claim of what was cancelled is closed by this very decision; what undoes is to run.
+        redis.call('HDEL', index, 'cancel')
+      end
       if keptMs > 0 then
         redis.call('HSET', index, 'endedAt', NOW, 'token', '')
         redis.call('SREM', ACTIVE, id)

@@ -15,7 +15,8 @@ local RELAY = SHARD .. ':relay'   -- workflow -> when the archive is to look at 
 -- tip (seq of the last line), revision (number of decisions), seen (seq up to which looks have folded), wants (seq of
 -- the last fact that wants a look), quiet (completions that want none), wave (number of the wave that the completion
 -- after those schedules, 0 for none), unsure (1 while jobs of a wave may not have been added), token (of the look that
--- has the workflow, or ''), cancel (1 once asked for), items (those that are open); input (JSON); by task `spec:<task>` and `claim:<task>`; by hash of
+-- has the workflow, or ''), cancel (1 once asked for), undoing (1 once what was done is
+-- being undone), items (those that are open); input (JSON); by task `spec:<task>` and `claim:<task>`; by hash of
 -- the idempotency key of a retry `retry:<hash>`, of a signal `signal:<hash>`, which is the hash of its body; by the seq of a settled item `answer:<seq>`, which is the hash of what
 -- was said by whom, a blank, and when; by number `wave:<n>`, which is 'quiet completions in it', 'whether
 -- another follows (0 | 1)', 'task:agent:priority' of each of its tasks, comma separated, each followed by a blank, then

@@ -2,7 +2,7 @@
 -- All open claims are closed: whoever ran a task when the workflow ended, or finds an old job of it, can do nothing with
 -- it any more. `decide` opens each task that is to run anew by its dispatch.
 -- ARGV per item: id, tenant, hash of the idempotency key or '', event (JSON).
--- Answer per item: {'retried' | 'repeated' (under that key before) | 'refused' (not failed or aborted), status}, or false
+-- Answer per item: {'retried' | 'repeated' (under that key before) | 'refused' (not failed or aborted, or undone), status}, or false
 --   where the tenant has no such workflow.
 
 local answers, wanted = {}, {}
@@ -15,7 +15,7 @@ while position < #ARGV do
     answers[#answers + 1] = false
   elseif isRepeated then
     answers[#answers + 1] = { 'repeated', status }
-  elseif not endedAt or (status ~= 'failed' and status ~= 'aborted') then
+  elseif not endedAt or redis.call('HEXISTS', index, 'undoing') == 1 or (status ~= 'failed' and status ~= 'aborted') then
     answers[#answers + 1] = { 'refused', status }
   else
     local seq = appendEvents(id, tonumber(tip), { event })

@@ -1,6 +1,6 @@
 import { redisSettingsOf } from "@flotilla/runtime";
 import { describeRealRedis, startRedis, type TestRedis, until } from "@flotilla/testkit";
-import { type ObjectStore, UnknownOutcomeError } from "@flotilla/workflow";
+import { type Archive, UnknownOutcomeError } from "@flotilla/workflow";
 import { afterEach, beforeEach, expect, test } from "vitest";
 import { rebuild, RedisStore } from "../../src/index.ts";
 import { logger, phase, planOf, task, tenant, TestFleet } from "../fleet.ts";
@@ -22,14 +22,14 @@ describeRealRedis("the level `archive`", () => {
     return { ...redisSettingsOf(redis.url), durability: { level, replicas: 1 } };
   }
 
-  const rebuilt = () => rebuild({ redis: settings(), objects: fleet.objects, retentionMs: 1000, force: false, logger });
+  const rebuilt = () => rebuild({ redis: settings(), objects: fleet.archive, retentionMs: 1000, force: false, logger });
 
   test("what was acknowledged a moment before a total loss is back, and below that level it is not", async () => {
     const careless = new RedisStore({
       redis: settings("standard"),
       blobs: fleet.blobs,
       idempotencyMs: 1000,
-      objects: fleet.objects,
+      archive: fleet.archive,
       logger,
     });
     await careless.start();
@@ -47,11 +47,11 @@ describeRealRedis("the level `archive`", () => {
 
   test("while the archive is away a submit is not acknowledged, and repeating it later is one workflow", async () => {
     let isAway = true;
-    const objects: ObjectStore = {
-      ...fleet.objects,
-      put: (name, content) => (isAway ? Promise.reject(new Error("away")) : fleet.objects.put(name, content)),
+    const archive: Archive = {
+      ...fleet.archive,
+      put: (...object) => (isAway ? Promise.reject(new Error("away")) : fleet.archive.put(...object)),
     };
-    const store = new RedisStore({ redis: settings(), blobs: fleet.blobs, idempotencyMs: 60_000, objects, logger });
+    const store = new RedisStore({ redis: settings(), blobs: fleet.blobs, idempotencyMs: 60_000, archive, logger });
     await store.start();
     const submit = () => store.submit(tenant, planOf(phase("p", [task("t")])), { key: "k", bodyHash: "h" });
     await expect(submit()).rejects.toThrow(UnknownOutcomeError);
@@ -67,7 +67,7 @@ describeRealRedis("the level `archive`", () => {
     const seen: string[] = [];
     fleet.acts.set("effect", async ({ workflowId }, journal) => {
       await journal.intend({ key: "pay", inputHash: "h", intent: { class: "unsafe", key: "k" } });
-      for await (const { name } of fleet.objects.list(`open/${workflowId}/`)) seen.push(name);
+      for await (const { name } of fleet.archive.list(`open/${workflowId}/`)) seen.push(name);
       await fleet.connection.flushall();
       return { kind: "completed", output: null };
     });

@@ -2,6 +2,7 @@ import { redisSettingsOf } from "@flotilla/runtime";
 import { describeRealRedis, startRedis, type TestRedis, until } from "@flotilla/testkit";
 import { type Executor, fold } from "@flotilla/workflow";
 import { afterEach, beforeEach, expect, test } from "vitest";
+import { readObject } from "../../src/archive/record.ts";
 import { rebuild, RebuildRefusedError } from "../../src/index.ts";
 import { logger, phase, planOf, statuses, story, task, tenant, TestFleet } from "../fleet.ts";
 
@@ -21,7 +22,7 @@ describeRealRedis("after a total loss", () => {
 
   const options = (force = false) => ({
     redis: redisSettingsOf(redis.url),
-    objects: fleet.objects,
+    objects: fleet.archive,
     retentionMs: 3_600_000,
     force,
     logger,
@@ -168,10 +169,10 @@ describeRealRedis("after a total loss", () => {
     await until(() => runs.length === 1, { what: "the gate" });
     await archived(id);
     const names: string[] = [];
-    for await (const { name } of fleet.objects.list(`open/${id}/`)) names.push(name);
+    for await (const { name } of fleet.archive.list(`open/${id}/`)) names.push(name);
     const checkpoint = names.find((name) => name.includes("phase_one_complete")) ?? "";
-    const content = (await fleet.objects.get(checkpoint)) ?? new Uint8Array();
-    await fleet.objects.put(checkpoint, content.slice(0, content.length / 2));
+    const content = (await readObject(fleet.archive, checkpoint)) ?? Buffer.alloc(0);
+    await fleet.archive.put(checkpoint, content.subarray(0, content.length / 2));
     await loseEverything();
     const report = await rebuild(options());
     expect(report.open).toBe(1);

@@ -21,8 +21,8 @@ export function createOciArchive(bucket: OciBucket): Archive {
     },
 
     async *list(prefix, { after } = {}, signal) {
-      for await (const { name, bytes, etag } of bucket.list(prefix, after, signal)) {
-        if (name !== after) yield { name, bytes, tag: etag };
+      for await (const { name, bytes, at, etag } of bucket.list(prefix, after, signal)) {
+        if (name !== after) yield { name, bytes, at, tag: etag };
       }
     },
 

@@ -17,9 +17,11 @@ const maxResumes = 5;
 export type Condition = { ifNoneMatch?: "*"; ifMatch?: string };
 
 /** An object as it is listed. */
-export interface ListedObject {
+export interface BucketEntry {
   name: string;
   bytes: number;
+  /** When it was put, in ms since the epoch. */
+  at: number;
   etag: string;
 }
 
@@ -97,7 +99,7 @@ export class OciBucket {
   }
 
   /** The objects that begin with the prefix in the order of their names, from `start` on. */
-  async *list(prefix: string, start: string | undefined, signal?: AbortSignal): AsyncGenerator<ListedObject> {
+  async *list(prefix: string, start: string | undefined, signal?: AbortSignal): AsyncGenerator<BucketEntry> {
     for (let next = start; ;) {
       const page = await this.#call(
         {
@@ -108,14 +110,16 @@ export class OciBucket {
               // The SDK puts what it is given into the query as it is.
               prefix: encodeURIComponent(prefix),
               ...(next !== undefined && { start: encodeURIComponent(next) }),
-              fields: "name,size,etag",
+              fields: "name,size,etag,timeModified",
               limit: 1000,
             }),
         },
         signal,
       );
       const { objects, nextStartWith } = page.listObjects;
-      for (const { name, size = 0, etag = "" } of objects) yield { name, bytes: size, etag };
+      for (const { name, size = 0, etag = "", timeModified } of objects) {
+        yield { name, bytes: size, at: new Date(timeModified ?? 0).getTime(), etag };
+      }
       if (!nextStartWith) return;
       next = nextStartWith;
     }
@@ -221,7 +225,7 @@ export class OciBucket {
 
   /** The bytes of one answer, and of further ones where the connection is lost on the way. */
   async *#content(
-    { name, etag, bytes }: ListedObject,
+    { name, etag, bytes }: Omit<BucketEntry, "at">,
     first: AsyncIterable<Uint8Array>,
     signal?: AbortSignal,
   ): AsyncGenerator<Uint8Array> {

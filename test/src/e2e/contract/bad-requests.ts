@@ -88,17 +88,23 @@ const bodies: Row[] = [
   submit("65 levels", nested(63), "413 too-large"),
   submit("a budget", alone({ budget: { usd: 1 } }), "422 not-supported /budget"),
   submit("a callback", alone({ callbackUrl: "https://example.com/" }), "422 not-supported /callbackUrl"),
-  submit("a deadline", alone({ deadline: "2100-01-01T00:00:00.000Z" }), "422 not-supported /deadline"),
-  submit("a later start", alone({ startAt: "2100-01-01T00:00:00.000Z" }), "422 not-supported /startAt"),
+  submit("a deadline that is no time", alone({ deadline: "tomorrow" }), "400 invalid-body /deadline"),
+  submit(
+    "a start after the deadline",
+    alone({ deadline: "2100-01-01T00:00:00.000Z", startAt: "2101-01-01T00:00:00.000Z" }),
+    "400 invalid-body /deadline",
+  ),
   submit(
     "a fallback",
-    planOf(together("p", [probe("a", {}, { fallback: "probe" })])),
-    `422 not-supported ${task}/fallback`,
+    planOf(together("p", [probe("a", {}, { fallback: "nobody" })])),
+    `400 invalid-body ${task}/fallback`,
   ),
   submit(
     "compensation",
-    planOf(together("p", [probe("a", {}, { onFailure: "compensate", compensate: { agent: "probe", input: {} } })])),
-    `422 not-supported ${task}/compensate ${task}/onFailure`,
+    planOf(
+      together("p", [probe("a", {}, { compensate: { agent: "probe", input: { output: "{{tasks.x.output}}" } } })]),
+    ),
+    `400 invalid-body ${task}/compensate/input/output`,
   ),
 ];
 
@@ -125,8 +131,8 @@ const calls: Row[] = [
   [
     "compensation on cancel",
     "POST /v1/workflows/ID/cancel",
-    "422 not-supported /compensate",
-    { body: { compensate: true } },
+    "400 invalid-body /compensate",
+    { body: { compensate: "please" } },
   ],
   ["an unknown field of cancel", "POST /v1/workflows/ID/cancel", "400 invalid-body /force", { body: { force: true } }],
 ];

@@ -30,6 +30,7 @@ const metricNames = {
   ],
   agent: ["flotilla_agent_executions_total", "flotilla_task_duration_seconds_count"],
   redis: [],
+  oci: [],
 };
 
 /** What operators and machines ask: health, metrics, the description, the board. */

@@ -1,0 +1,91 @@
+import { mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { describeRealRedis, until } from "@flotilla/testkit";
+import type { Json } from "@flotilla/workflow";
+import { afterAll, beforeAll, expect, test } from "vitest";
+import { Fleet, onlyProbes } from "./fleet.ts";
+import { workspace } from "./flotilla.ts";
+
+const hpa = join(workspace, "kubernetes/base/agent/hpa.yaml");
+
+describeRealRedis("a local fleet that scales", () => {
+  let folder: string;
+  beforeAll(async () => {
+    folder = await mkdtemp(join(tmpdir(), "flotilla-autoscale-"));
+  });
+  afterAll(() => rm(folder, { recursive: true }));
+
+  /** The autoscaler of kubernetes/ with the windows of minutes made seconds. */
+  async function quick(maxReplicas: number): Promise<string> {
+    const text = (await readFile(hpa, "utf8"))
+      .replace("maxReplicas: 10", `maxReplicas: ${maxReplicas}`)
+      .replace("stabilizationWindowSeconds: 300", "stabilizationWindowSeconds: 10")
+      .replaceAll("periodSeconds: 15", "periodSeconds: 5")
+      .replace("periodSeconds: 60", "periodSeconds: 5");
+    const file = join(folder, `hpa-${maxReplicas}.yaml`);
+    await writeFile(file, text);
+    return file;
+  }
+
+  test("a burst makes it grow to its maximum and shrink again, and loses and repeats nothing", async () => {
+    const fleet = await Fleet.start({ autoscale: true, args: [...onlyProbes(1), "--hpa", await quick(4)] });
+    try {
+      const tasks = Array.from({ length: 200 }, (_, n) => ({
+        id: `t${n}`,
+        agent: "probe",
+        input: { steps: [{ tool: "idempotent", sleepMs: 1000 }] },
+      }));
+      const { id } = await fleet.client.submit({
+        input: "a burst",
+        plan: { phases: [{ name: "burst", parallel: true, tasks }] },
+      });
+      await until(() => fleet.pids("agent").length === 4, { timeoutMs: 60_000, what: "four processes" });
+      await until(async () => (await fleet.client.get(id)).endedAt !== undefined, { timeoutMs: 120_000 });
+      await until(() => fleet.pids("agent").length === 1, { timeoutMs: 120_000, what: "one process" });
+
+      const view = await fleet.client.get(id);
+      expect(view.status).toBe("completed");
+      expect(view.tasks.filter(({ status, attempt }) => status !== "completed" || attempt !== 1)).toEqual([]);
+      const applied = (await fleet.effects()).filter((effect) => effect.applied).map(({ key }) => key);
+      expect(applied).toHaveLength(200);
+      expect(new Set(applied).size).toBe(200);
+      // Up and down once: each process that came went, as it was asked to.
+      expect(fleet.changes.filter(({ event }) => event === "start")).toHaveLength(3);
+      const exits = fleet.changes.flatMap((change) => (change.event === "exit" ? [change.code] : []));
+      expect(exits).toEqual([0, 0, 0]);
+    } finally {
+      await fleet.dispose();
+    }
+  });
+
+  test("those without work go first, and what the others have goes on elsewhere without a new attempt", async () => {
+    const fleet = await Fleet.start({
+      autoscale: true,
+      args: [...onlyProbes(1), "--hpa", await quick(3)],
+      env: { AGENT_CONCURRENCY: "2" },
+    });
+    try {
+      const submit = async (input: Record<string, Json>) => (await fleet.client.submit({ agent: "probe", input })).id;
+      const long = await Promise.all(
+        Array.from({ length: 2 }, () => submit({ steps: [{ tool: "idempotent" }], sleepMs: 40_000 })),
+      );
+      await until(async () => (await fleet.effects().catch(() => [])).length === 2);
+      const [first] = fleet.pids("agent");
+      const short = await Promise.all(Array.from({ length: 60 }, () => submit({ sleepMs: 200 })));
+      await until(() => fleet.pids("agent").length === 3, { timeoutMs: 60_000, what: "three processes" });
+      for (const id of short) {
+        await until(async () => (await fleet.client.get(id)).status === "completed", { timeoutMs: 60_000 });
+      }
+      await until(() => fleet.pids("agent").length === 1, { timeoutMs: 60_000, what: "one process" });
+      expect(fleet.pids("agent")).toEqual([first]);
+      for (const id of long) {
+        await until(async () => (await fleet.client.get(id)).status === "completed", { timeoutMs: 90_000 });
+        const { result } = await fleet.client.get(id);
+        expect(result).toMatchObject({ attempt: 1, claim: 1, pid: first });
+      }
+    } finally {
+      await fleet.dispose();
+    }
+  });
+});
