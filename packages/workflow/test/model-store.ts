@@ -348,8 +348,9 @@ export class ModelStore {
 
   /** Whether the word of a person was taken: the first one on an item is. */
   answer({ id, taskId, attempt }: OpenItem, decision: ItemDecision): boolean {
+    if (this.#closed()) return false;
     const isOpen = this.#items.delete(id) || this.#defect === "items-are-settled-again";
-    if (this.#closed() || !isOpen) return false;
+    if (!isOpen) return false;
     this.#append([{ type: "item.settled", taskId, attempt, data: { item: id, decision, by: "person" } }]);
     this.#wantLook();
     return true;
