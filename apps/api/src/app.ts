@@ -15,6 +15,7 @@ import { artifactRoutes } from "./routes/artifacts.ts";
 import { eventRoutes } from "./routes/events.ts";
 import { historyRoutes } from "./routes/history.ts";
 import { inboxRoutes } from "./routes/inbox.ts";
+import { signalRoutes } from "./routes/signals.ts";
 import { serviceRoutes } from "./routes/service.ts";
 import { workflowRoutes } from "./routes/workflows.ts";
 
@@ -79,6 +80,7 @@ export function buildApp(dependencies: ApiDependencies): FastifyInstance {
       const agents = new RecentAgents(store);
       workflowRoutes(v1, { store, agents });
       historyRoutes(v1, { store, agents });
+      signalRoutes(v1, { store });
       eventRoutes(v1, { store, heartbeatMs });
       inboxRoutes(v1, { inbox });
       artifactRoutes(v1, { store, blobs });

@@ -120,11 +120,6 @@ const submits = [
     { input: { sleepMs: -1 }, agent: "probe" },
     "400 invalid-body /input/sleepMs",
   ),
-  submit(
-    "an approval of a later release",
-    { input: { approval: { summary: "" } }, agent: "probe" },
-    "422 not-supported /input/approval",
-  ),
 ];
 
 const unknownId = `wf_0a_${"z".repeat(26)}`;

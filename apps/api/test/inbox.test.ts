@@ -7,6 +7,7 @@ beforeEach(() => {
 });
 afterEach(() => api.app.close());
 
+const wf = "wf_00_00000000000000000000000000";
 const settle = (item: string, payload: object, key = keys.acme) =>
   api.app.inject({ method: "POST", url: `/v1/inbox/${item}`, headers: as(key), payload });
 const list = (query = "", key = keys.acme) => api.app.inject({ url: `/v1/inbox${query}`, headers: as(key) });
@@ -64,6 +65,10 @@ describe("POST /v1/inbox/:item", () => {
   it.each([
     [{ decision: "retry" }, "/decision"],
     [{ decision: "approve" }, "/decision"],
+    [{ decision: "agree" }, "/decision"],
+    [{ decision: "edit" }, "/edit"],
+    [{ decision: "happened", edit: {} }, "/edit"],
+    [{ decision: "edit", edit: "x".repeat(33_000) }, "/edit"],
     [{}, "/decision"],
     [{ decision: "fail", result: 1 }, "/result"],
     [{ decision: "happened", result: "x".repeat(33_000) }, "/result"],
@@ -79,13 +84,12 @@ describe("POST /v1/inbox/:item", () => {
     expect(api.inbox.kept[0]?.verdict).toBeUndefined();
   });
 
-  it("refuses an edit, which no item can take yet", async () => {
-    const item = api.inbox.open("acme", await submitted(api));
-    expect((await settle(item, { decision: "happened", edit: {} })).json()).toMatchObject({
-      status: 422,
-      code: "not-supported",
-      errors: [{ path: "/edit" }],
-    });
+  it("takes an edit of what is to be approved, null too, and of nothing else", async () => {
+    const [one, two] = [1, 2].map(() => api.inbox.open("acme", wf, "approval"));
+    for (const [item = "", edit] of [[one, { amount: 3 }] as const, [two, null] as const]) {
+      expect((await settle(item, { decision: "edit", edit })).statusCode).toBe(200);
+    }
+    expect(api.inbox.kept.map(({ verdict }) => verdict?.edit)).toEqual([{ amount: 3 }, null]);
   });
 
   it("is 503 while the store is away", async () => {

@@ -1,6 +1,8 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import {
   type AgentView,
+  type Json,
+  type SignalOutcome,
   type ArtifactView,
   canonicalJson,
   type EventBody,
@@ -133,6 +135,29 @@ export class MemoryStore implements WorkflowStore {
   async cancel(tenant: string, id: string): Promise<WorkflowStatus | undefined> {
     if (this.losesAnswers) throw new UnknownOutcomeError();
     return this.#find(tenant, id)?.view.status;
+  }
+
+  /** What workflows were told. */
+  readonly signals: { id: string; name: string; data?: Json; by: string }[] = [];
+  readonly #signalKeys = new Map<string, string>();
+
+  async signal(
+    tenant: string,
+    id: string,
+    signal: { name: string; data?: Json; by: string },
+    idempotency?: { key: string; bodyHash: string },
+  ): Promise<SignalOutcome | undefined> {
+    await this.ping();
+    const status = this.#find(tenant, id)?.view.status;
+    if (status === undefined) return undefined;
+    const name = `${id} ${idempotency?.key}`;
+    const earlier = this.#signalKeys.get(name);
+    if (idempotency && earlier !== undefined)
+      return earlier === idempotency.bodyHash ? { kind: "repeated", status } : { kind: "conflict" };
+    if (status !== "queued" && status !== "running") return { kind: "ended", status };
+    if (idempotency) this.#signalKeys.set(name, idempotency.bodyHash);
+    this.signals.push({ id, ...signal });
+    return { kind: "sent", status };
   }
 
   async retry(tenant: string, id: string, idempotencyKey?: string): Promise<RetryOutcome | undefined> {

@@ -1,7 +1,7 @@
 import { readFile, stat } from "node:fs/promises";
 import { resolve } from "node:path";
 import type { WorkflowRequestInput } from "@flotilla/client";
-import { jsonPointer, PlanRequest, WorkflowRequest } from "@flotilla/workflow";
+import { type Json, jsonPointer, PlanRequest, WorkflowRequest } from "@flotilla/workflow";
 import { type Command, Option } from "commander";
 import { parse, type ParseError, printParseErrorCode } from "jsonc-parser";
 import { z } from "zod";
@@ -29,6 +29,15 @@ export function addRequestOptions(command: Command): Command {
         (tag: string, before: string[] | undefined) => [...(before ?? []), tag],
       ),
     );
+}
+
+/** The value of an option that takes JSON. Throws with 2 where it is none. */
+export function jsonFrom(option: string, text: string): Json {
+  try {
+    return z.json().parse(JSON.parse(text));
+  } catch {
+    throw new CliError(exitCode.usage, `${option} takes JSON`);
+  }
 }
 
 /** The request that the input and the options make. Throws with 2 and every problem at once. */

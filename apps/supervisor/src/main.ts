@@ -16,6 +16,7 @@ const supervisor = new Supervisor({
     concurrency: config.MAX_CONCURRENT_AGENTS,
     ...(recovery ? { recovery } : {}),
   },
+  handoffTimeoutMs: config.HANDOFF_TIMEOUT_MS,
   maxActiveWorkflows: config.MAX_ACTIVE_WORKFLOWS,
   retentionMs: config.FLOTILLA_RETENTION_MS,
   archive: {

@@ -2,6 +2,7 @@ import type { Artifact, Json, PhaseRequest } from "@flotilla/workflow";
 import type { ToolSet } from "ai";
 import type { z } from "zod";
 import type { Effect, EffectCall } from "./effect.ts";
+import type { ApprovalQuestion } from "./waits.ts";
 
 /** What a model is asked to do. */
 export interface Generation<T> {
@@ -43,6 +44,26 @@ export interface AgentContext {
     effect: Effect<T>,
     fn: (call: EffectCall) => Promise<T>,
   ): Promise<T>;
+  /**
+   * Asks a person whether what comes next may be done, and gives what it may be done with: `given`, which they are shown
+   * whole (at most 32 KB of JSON), or what they put in its place. The task waits without a worker, for days if need be,
+   * and then runs again from its first step; once given, the word holds for every later claim and attempt, and for these
+   * very arguments alone. A person who denies it, or says nothing in time, fails the task.
+   */
+  approve(name: string, given: Json, question: ApprovalQuestion): Promise<Json>;
+  /**
+   * Waits for a signal of that name to the workflow (`POST /v1/workflows/:id/signals`), and gives its data, `null` where
+   * it has none. The task waits without a worker, for days if need be, and then runs again from its first step. The nth
+   * wait of a task for a name gets the nth signal of that name, whether it came before or comes after.
+   */
+  awaitSignal(name: string): Promise<Json>;
+  /**
+   * Hands a piece of work to an agent of another type, and gives what that makes of it. `payload` is its input, at most
+   * 64 KB of JSON. The supervisor lets it pass or refuses it; the other agent runs as a task of its own, with no more
+   * permissions than this one, 5 minutes a try and 3 more tries. Meanwhile this task waits without a worker, and then runs
+   * again from its first step. Throws `TaskError` with what went wrong, which may be handled.
+   */
+  handoff(to: string, payload: Json): Promise<Json>;
   /**
    * The tool-calling loop: each model call and each tool call is a durable step. A tool that throws a `TaskError` of
    * class `data` tells the model so; whatever else it throws fails the task as it would outside of a tool.

@@ -1,4 +1,13 @@
-import { Artifact, type BlobStore, type ClaimedTask, type Journal, type Json, TaskError } from "@flotilla/workflow";
+import {
+  Artifact,
+  type BlobStore,
+  type ClaimedTask,
+  type Journal,
+  type Json,
+  SignalName,
+  TaskError,
+} from "@flotilla/workflow";
+import type { ToolSet } from "ai";
 import type { Agent, AgentContext } from "./agent.ts";
 import type { Effect, EffectCall } from "./effect.ts";
 import { Effects } from "./effects.ts";
@@ -6,6 +15,7 @@ import { generate } from "./generate.ts";
 import type { Model } from "./models/model.ts";
 import { patientBlobs } from "./patient-blobs.ts";
 import { Steps } from "./steps.ts";
+import { Waits } from "./waits.ts";
 
 /** Longest word to watchers; the rest is cut off. */
 const maxProgressLength = 1000;
@@ -15,6 +25,9 @@ const artifactNamePattern = /^[A-Za-z0-9][A-Za-z0-9._-]{0,127}$/;
 // Names that agents give to steps hold no `#`, so the runtime's own keys cannot meet theirs.
 const stepNamePattern = /^[^#\p{Cc}]{1,200}$/u;
 const artifactKey = "#artifact/";
+const approvalKey = "#approval/";
+const signalKey = "#signal/";
+const handoffKey = "#handoff/";
 
 /** One run of one task: its agent, the ports that it reaches the world through, and when to stop. */
 export interface Run {
@@ -26,12 +39,22 @@ export interface Run {
   signal: AbortSignal;
 }
 
-/** The context of a run, its effects, and the artifacts that the task has made, in this run or in those that it replays. */
-export function createContext(run: Run): { ctx: AgentContext; effects: Effects; artifacts: () => Promise<Artifact[]> } {
+/** What a run is handed, and what is left of it when it has ended. */
+export interface RunContext {
+  ctx: AgentContext;
+  effects: Effects;
+  waits: Waits;
+  /** The files that the task has made, in this run or in those that it replays. */
+  artifacts(): Promise<Artifact[]>;
+}
+
+/** The context of a run. */
+export function createContext(run: Run): RunContext {
   const { task, agent, journal, model, signal } = run;
   const blobs = patientBlobs(run.blobs, signal);
   const { scope = "" } = task;
   const steps = new Steps({ journal, blobs, signal, scope, mayReplay: task.attempt > 1 || task.claim > 1 });
+  const waits = new Waits(steps);
   const written = new Map<string, Artifact>();
   const { tenant, workflowId, taskId, attempt, claim, epoch } = task;
   const effects = new Effects({ steps, journal, keyPrefix: `${workflowId}/${taskId}`, signal });
@@ -63,8 +86,26 @@ export function createContext(run: Run): { ctx: AgentContext; effects: Effects; 
       return effects.run({ step: steps.keyFor(name), tool: name, input, effect, run: fn, attested });
     },
 
+    async approve(name, given, question) {
+      refuseReserved(name);
+      return waits.approve({ step: steps.keyFor(approvalKey + name), action: name }, given, question);
+    },
+
+    async awaitSignal(name) {
+      if (!SignalName.safeParse(name).success) {
+        const message = "a signal is named by 1 to 100 characters without #";
+        throw new TaskError({ class: "data", code: "invalid-signal-name", message });
+      }
+      return waits.signal(steps.keyFor(signalKey + name), name);
+    },
+
+    handoff: async (to, payload) => waits.handOver(steps.keyFor(handoffKey + to), to, payload),
+
     generate: (generation) =>
-      generate({ model, steps, effects, signal, granted: () => agent.tools?.(ctx) ?? {} }, generation),
+      generate(
+        { model, steps, effects, waits, signal, granted: () => grantedTools(agent.tools?.(ctx) ?? {}, task.grant) },
+        generation,
+      ),
 
     async writeArtifact(name, content, contentType) {
       if (!artifactNamePattern.test(name)) {
@@ -89,11 +130,18 @@ export function createContext(run: Run): { ctx: AgentContext; effects: Effects; 
   return {
     ctx,
     effects,
+    waits,
     async artifacts() {
       const replayed = (await steps.recorded(artifactKey)).map((record) => Artifact.parse(record));
       return [...new Map([...replayed.map((artifact) => [artifact.name, artifact] as const), ...written]).values()];
     },
   };
+}
+
+/** The tools of an agent that whoever handed the task over may use too. */
+function grantedTools(tools: ToolSet, grant: ClaimedTask["grant"]): ToolSet {
+  if (!grant) return tools;
+  return Object.fromEntries(Object.entries(tools).filter(([name]) => grant.tools.includes(name)));
 }
 
 function refuseReserved(name: string): void {

@@ -5,6 +5,7 @@ import { type EffectCall, NotAppliedError } from "./effect.ts";
 import { effectOf, type ToolEffect } from "./effect-tool.ts";
 import type { Effects, EffectStep } from "./effects.ts";
 import type { Steps } from "./steps.ts";
+import type { Waits } from "./waits.ts";
 
 /** What a tool call came to: an answer, or a refusal that the model is told and may act upon. */
 type ToolRecord = { output: Json } | { refused: string };
@@ -32,7 +33,7 @@ export function grantTools(asked: ToolSet | undefined, granted: ToolSet): ToolSe
  */
 export function durableTools(
   tools: ToolSet,
-  { steps, effects }: { steps: Steps; effects: Effects },
+  { steps, effects, waits }: { steps: Steps; effects: Effects; waits: Waits },
   key: string,
   fail: (error: unknown) => void,
 ): ToolSet {
@@ -52,7 +53,9 @@ export function durableTools(
         // Arguments of a call are parsed from JSON.
         const given = { tool: name, input: input as Json };
         const running = effect
-          ? effects.run(effectStep(effect, { step, tool: name, input: given }))
+          ? approved(effect, { step, tool: name, input: given }, waits).then((call) =>
+              effects.run(effectStep(effect, call)),
+            )
           : steps.run(step, given, (signal) => recordCall(() => execute(input, { ...options, abortSignal: signal })));
         const record = await running.catch((error: unknown) => {
           fail(error);
@@ -66,10 +69,29 @@ export function durableTools(
   );
 }
 
+/** A call of an effect tool, and its place in the journal. */
+interface PlacedCall {
+  step: string;
+  tool: string;
+  input: { tool: string; input: Json };
+}
+
+/** The call as a person lets it pass, where one is to be asked. */
+async function approved(
+  { question, accept }: Pick<ToolEffect, "question" | "accept">,
+  call: PlacedCall,
+  waits: Waits,
+): Promise<PlacedCall> {
+  if (!question) return call;
+  const { step, tool, input: given } = call;
+  const allowed = await waits.approve({ step: `${step}/approval`, action: tool }, given.input, question(given.input));
+  return allowed === given.input ? call : { ...call, input: { ...given, input: accept(allowed) } };
+}
+
 /** A call of a tool as an effect, whose result is what the model is told. */
 function effectStep(
   { class: kind, execute, query }: ToolEffect,
-  { step, tool, input }: { step: string; tool: string; input: { tool: string; input: Json } },
+  { step, tool, input }: PlacedCall,
 ): EffectStep<ToolRecord> {
   const run = (call: EffectCall) => recordEffect(() => execute(input.input, call), kind);
   const attested = (word: Json): ToolRecord => ({ output: word });

@@ -1,6 +1,7 @@
 import {
   type Artifact,
   type BlobStore,
+  type ClaimedTask,
   ClaimLostError,
   type Executor,
   type Failure,
@@ -13,8 +14,7 @@ import type { Logger } from "@flotilla/runtime";
 import { z } from "zod";
 import type { Agent, AgentResult } from "./agent.ts";
 import { classify } from "./classify.ts";
-import { createContext } from "./context.ts";
-import type { Effects } from "./effects.ts";
+import { createContext, type RunContext } from "./context.ts";
 import type { Model } from "./models/model.ts";
 
 /** Largest output of a task, in bytes of JSON. */
@@ -44,9 +44,9 @@ export function createExecutor({ agents, blobs, model, logger }: ExecutorOptions
       if (!agent) throw dataError("unknown-agent", `this worker has no agent of type ${task.agent}`);
       const input = accept(agent.input, task.input, "invalid-input");
       const run = createContext({ task, agent, journal, blobs, model, signal });
-      return await untilSettled(run.effects, signal, async () => {
+      return await untilSettled(run, signal, async () => {
         const result = await agent.run(run.ctx, input);
-        return completed(agent, result, await run.artifacts());
+        return completed(agent, result, await run.artifacts(), task.grant);
       });
     } catch (error) {
       if (error instanceof ClaimLostError) throw error;
@@ -59,9 +59,9 @@ export function createExecutor({ agents, blobs, model, logger }: ExecutorOptions
   };
 }
 
-/** The outcome of the work once no effect of it is under way; parked where one is in doubt, whatever the work came to. */
+/** The outcome of the work once no effect of it is under way; where one is in doubt or the run waits, that is it. */
 async function untilSettled(
-  effects: Effects,
+  { effects, waits }: Pick<RunContext, "effects" | "waits">,
   signal: AbortSignal,
   work: () => Promise<TaskOutcome>,
 ): Promise<TaskOutcome> {
@@ -69,18 +69,24 @@ async function untilSettled(
   await effects.settled();
   signal.throwIfAborted();
   if (effects.doubt) return { kind: "parked", doubt: effects.doubt };
+  if (waits.outcome) return waits.outcome;
   if (ended.status === "rejected") throw ended.reason;
   return ended.value;
 }
 
-function completed(agent: Agent, result: AgentResult<unknown>, artifacts: Artifact[]): TaskOutcome {
+function completed(
+  agent: Agent,
+  result: AgentResult<unknown>,
+  artifacts: Artifact[],
+  grant: ClaimedTask["grant"],
+): TaskOutcome {
   const text = JSON.stringify(accept(agent.output, result.output, "invalid-output")) ?? "null";
   const bytes = Buffer.byteLength(text);
   if (bytes > maxOutputBytes) {
     throw dataError("output-too-large", `the output has ${bytes} bytes, more than ${maxOutputBytes}`);
   }
   const append = result.append ?? [];
-  if (append.length > 0 && !agent.mayPlan) {
+  if (append.length > 0 && (!agent.mayPlan || grant?.mayPlan === false)) {
     throw dataError("append-not-allowed", `agents of type ${agent.type} may not append phases`);
   }
   const phases = append.length > 0 ? accept(Phases, append, "invalid-append") : append;

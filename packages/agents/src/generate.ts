@@ -7,6 +7,7 @@ import { durableTools, grantTools } from "./durable-tools.ts";
 import type { Effects } from "./effects.ts";
 import type { Model } from "./models/model.ts";
 import type { Steps } from "./steps.ts";
+import type { Waits } from "./waits.ts";
 
 /** Mistakes that a model may mend in one generation: calls it got wrong, answers that are not of the asked shape. */
 const maxRepairs = 2;
@@ -18,6 +19,7 @@ export interface GenerateDeps {
   model: Model;
   steps: Steps;
   effects: Effects;
+  waits: Waits;
   /** The tools that the agent declares. */
   granted: () => ToolSet;
   signal: AbortSignal;

@@ -12,4 +12,5 @@ export { AgentModuleError, loadAgents } from "./load-agents.ts";
 export { meteredModel, type TokenCount } from "./models/metered.ts";
 export { createModel, type LanguageModel, type Model, type ModelSettings } from "./models/model.ts";
 export { createProbe } from "./probe/probe.ts";
+export type { ApprovalQuestion } from "./waits.ts";
 export { TaskError } from "@flotilla/workflow";

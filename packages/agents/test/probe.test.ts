@@ -104,18 +104,6 @@ describe("the probe", () => {
     ]);
   });
 
-  test("refuses what this release does not do", async () => {
-    const input = { steps: [{ tool: "unsafe" }], awaitSignal: "go" };
-    expect(await new Rig(createProbe(effectsPath)).run({ input })).toMatchObject({
-      error: {
-        class: "data",
-        code: "not-supported",
-        message: "not supported by this release: /awaitSignal",
-      },
-    });
-    expect(await effects()).toEqual([]);
-  });
-
   test("refuses an effect that it has no file for", async () => {
     expect(await new Rig(createProbe()).run({ input: { steps: [{ tool: "idempotent" }] } })).toMatchObject({
       error: { class: "critical", code: "effects-not-configured" },

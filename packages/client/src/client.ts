@@ -4,6 +4,7 @@ import {
   EventView,
   type ItemKind,
   ItemView,
+  type Json,
   SettledItem,
   SubmitView,
   TaskView,
@@ -70,6 +71,13 @@ export interface ForkOptions {
   input?: WorkflowRequest["input"];
 }
 
+/** What a workflow is told. */
+export interface SignalInput {
+  name: string;
+  /** For the tasks that wait for it; null unless given. */
+  data?: Json;
+}
+
 /** Calls that may end early. */
 export interface CallOptions {
   signal?: AbortSignal;
@@ -97,6 +105,11 @@ export interface Client {
    * `idempotencyKey` each call gets one of its own, so that a repetition after a lost answer is no second retry.
    */
   retry(id: string, options?: CallOptions & { idempotencyKey?: string }): Promise<SubmitView>;
+  /**
+   * Tells a workflow something; `ProblemError` code `already-settled` after its end. Without `idempotencyKey` each call
+   * gets one of its own, so that a repetition after a lost answer is no second signal.
+   */
+  signal(id: string, signal: SignalInput, options?: CallOptions & { idempotencyKey?: string }): Promise<SubmitView>;
   /** A new workflow that shares the events up to `fromSeq`, with another input if one is given. Keys as for `submit`. */
   fork(id: string, fork: ForkOptions, options?: CallOptions & { idempotencyKey?: string }): Promise<SubmitView>;
   artifacts(id: string, options?: CallOptions): Promise<ArtifactView[]>;
@@ -105,8 +118,8 @@ export interface Client {
   /** What waits for a person, newest first. */
   inbox(options?: InboxOptions & CallOptions): Promise<ItemPage>;
   /**
-   * Settles an item. `ProblemError` code `already-settled` when somebody was first: that may have been an earlier try of
-   * this very call, whose answer was lost; the event `item.settled` says who it was.
+   * Settles an item. `ProblemError` code `already-settled` when somebody was first; the event `item.settled` says who it
+   * was. A call that is repeated because its answer was lost gets that answer.
    */
   settle(item: string, verdict: Verdict, options?: CallOptions): Promise<SettledItem>;
   agents(options?: CallOptions): Promise<AgentView[]>;
@@ -183,6 +196,15 @@ export function createClient(options: ClientOptions): Client {
         headers: { "idempotency-key": idempotencyKey },
         body: {},
         signal,
+        read: as(SubmitView),
+      }),
+    signal: (id, signal, { idempotencyKey = crypto.randomUUID(), signal: abort } = {}) =>
+      send(transport, {
+        method: "POST",
+        path: `${workflowPath(id)}/signals`,
+        headers: { "idempotency-key": idempotencyKey },
+        body: signal,
+        signal: abort,
         read: as(SubmitView),
       }),
     fork: (id, fork, { idempotencyKey = crypto.randomUUID(), signal } = {}) =>

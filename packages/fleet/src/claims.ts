@@ -16,6 +16,7 @@ import {
 } from "@flotilla/workflow";
 import type { Shipper } from "./archive/shipper.ts";
 import { tagOf } from "./keys.ts";
+import { withGiven } from "./given.ts";
 import { keepOutput, loggedOutputBytes, readOutput } from "./outputs.ts";
 import type { TaskJob } from "./queues.ts";
 import type { Reply, Scripts } from "./scripts.ts";
@@ -132,12 +133,12 @@ export class Claims {
       if (typeof kept === "string") values.set(taskId, await readOutput(this.#blobs, kept));
     }
     const { tenant, workflowId, taskId, agent, attempt, epoch } = claim;
-    const input = resolveTemplates(claim.spec.input, {
-      input: claim.workflowInput,
-      output: (id) => values.get(id),
-    });
-    const { scope } = claim.spec;
-    const own = scope === undefined ? {} : { scope };
+    const { grant, scope } = claim.spec;
+    // What an agent handed over is as it stands: a text of its that looks like a template is none.
+    const input = grant
+      ? claim.spec.input
+      : resolveTemplates(claim.spec.input, { input: claim.workflowInput, output: (id) => values.get(id) });
+    const own = { ...(grant ? { grant } : {}), ...(scope === undefined ? {} : { scope }) };
     return { tenant, workflowId, taskId, agent, input, attempt, claim: claim.claim, epoch, ...own };
   }
 
@@ -159,6 +160,17 @@ export class Claims {
         const data = { kind: "outcome-unknown" as const, summary, detail };
         return this.#record(claim, "parked", "", false, { type: "item.opened", ...at, data });
       }
+      case "asks": {
+        const data = { kind: "approval" as const, ...outcome.approval };
+        return this.#record(claim, "parked", "", false, { type: "item.opened", ...at, data });
+      }
+      case "awaits": {
+        const { awaits } = outcome;
+        const data = { reason: `waits for the signal ${awaits.signal}`, awaits };
+        return this.#record(claim, "released", "", false, { type: "task.released", ...at, data });
+      }
+      case "hands-over":
+        return this.#record(claim, "released", "", false, { type: "handoff.requested", ...at, data: outcome.handoff });
       case "died": {
         const data = { deaths: claim.deaths + 1, isolated: outcome.reason };
         return this.#record(claim, "died", "", false, { type: "task.crashed", ...at, data });
@@ -228,7 +240,7 @@ export class Claims {
         const entries: JournalEntry[] = [];
         for (let index = 1; index < flat.length; index += 2)
           entries.push(JSON.parse(flat[index] ?? "") as JournalEntry);
-        return entries;
+        return Promise.all(entries.map((entry) => withGiven(this.#scripts, this.#blobs, claim, entry)));
       },
       record: (entry) => write("result", entry.key, entry),
       intend: (entry) => write("intent", entry.key, entry),

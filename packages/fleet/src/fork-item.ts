@@ -1,5 +1,5 @@
 import type { Fork, WorkflowState } from "@flotilla/workflow";
-import { specsOf, takeOverSpec } from "./spec.ts";
+import { handoffSpecs, specsOf, takeOverSpec } from "./spec.ts";
 
 /** A fork as lua/fork.lua takes it. `key` is hash, body hash and lifetime of the idempotency key. */
 export function forkItem(
@@ -9,7 +9,8 @@ export function forkItem(
 ): (string | number)[] {
   const { forkedFrom, request } = submitted.data;
   const { priority = "normal", tags = {} } = request;
-  const fields = [...(state.isPlanned ? specsOfState(state) : []), ...claims.map(claimOf)];
+  const specs = state.isPlanned ? specsOfState(state) : [];
+  const fields = [...specs, ...handoffSpecs(state), ...claims.map(claimOf)];
   const lists = [facts.map((fact) => JSON.stringify(fact)), fields, outputs];
   return [
     forkedFrom.id,

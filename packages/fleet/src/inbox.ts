@@ -1,7 +1,11 @@
+import { createHash } from "node:crypto";
 import {
+  type Approval,
   type AttestedResult,
+  canonicalJson,
   decisionsOf,
   type EventOf,
+  type Grant,
   type Inbox,
   itemIdPattern,
   planTaskOf,
@@ -100,17 +104,29 @@ export class RedisInbox implements Inbox {
       data: { item, by, ...verdict },
     };
     const [step, entry] = journalChange(data, verdict);
-    const args = [id, seq, tenant, JSON.stringify(settled), taskId, step, entry];
+    const word = createHash("sha256")
+      .update(canonicalJson({ by, ...verdict }))
+      .digest("hex");
+    const args = [id, seq, tenant, JSON.stringify(settled), taskId, step, entry, word];
     return this.#deps.write("answer", id, args);
   }
 }
 
 /** The key in the journal that a verdict changes, and the entry that comes there; '' where the intent goes. */
-function journalChange(opened: Opened["data"], { decision, result = null }: Verdict): [step: string, entry: string] {
+function journalChange(opened: Opened["data"], verdict: Verdict): [step: string, entry: string] {
+  if (opened.kind === "approval") return grantOf(opened.detail, verdict);
+  const { decision, result = null } = verdict;
   if (opened.kind !== "outcome-unknown" || decision === "fail") return ["", ""];
   const { step, argumentsHash: inputHash } = opened.detail;
   const attested: AttestedResult = { attested: result };
   return [step, decision === "happened" ? JSON.stringify({ key: step, inputHash, result: attested }) : ""];
+}
+
+/** Bound to the arguments that were shown: a run that comes with others does not find it. */
+function grantOf({ step, argumentsHash: inputHash }: Approval, { decision, edit }: Verdict): [string, string] {
+  if (decision === "deny") return ["", ""];
+  const value: Grant = decision === "edit" && edit !== undefined ? { edit } : {};
+  return [step, JSON.stringify({ key: step, inputHash, result: { value } })];
 }
 
 function viewOf(id: string, openedAt: number, { taskId, attempt, data }: Opened): ItemView {
@@ -124,5 +140,6 @@ function viewOf(id: string, openedAt: number, { taskId, attempt, data }: Opened)
     detail: { ...detail, attempt },
     decisions: [...decisionsOf(kind)],
     openedAt: new Date(openedAt).toISOString(),
+    ...("expiresInMs" in data && { expiresAt: new Date(openedAt + data.expiresInMs).toISOString() }),
   };
 }

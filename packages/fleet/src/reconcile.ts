@@ -57,6 +57,8 @@ export interface ReconcilerDeps {
   /** Told when a workflow that was active has ended, or begins to wait for a person, by a decision of this one. */
   onRoom(): void;
   defaults: Look["defaults"];
+  /** How long one try of what was handed over may take, in ms. */
+  handoffTimeoutMs: number;
   /** How long a workflow is kept after its end, in ms. */
   retentionMs: number;
   /** Whether nothing may be forgotten before it is archived. */
@@ -228,9 +230,12 @@ export class Reconciler {
   async #decide(taken: Taken, held: Cached): Promise<Decision> {
     const { now, isRepeated, expired } = taken;
     // A plan is judged by the agents of now: one that registered a moment ago must not be unknown.
-    const isJudgement = [...held.state.tasks.values()].some(({ stage }) => stage.kind === "proposing");
+    const isJudgement =
+      [...held.state.tasks.values()].some(({ stage }) => stage.kind === "proposing") ||
+      [...held.state.handoffs.values()].some(({ status }) => status === "requested");
     const agents = isJudgement ? await this.#deps.readAgents() : this.#deps.agents();
-    const look = { now, isRepeated, expired, missing: [], agents, defaults: this.#deps.defaults };
+    const { defaults, handoffTimeoutMs } = this.#deps;
+    const look = { now, isRepeated, expired, missing: [], agents, defaults, handoffTimeoutMs };
     const decision = decide(held.state, look);
     if (now - held.probedAt < leastProbeMs) return decision;
     if (decision.admit) await this.#probeAdmission(taken, held);
@@ -251,7 +256,7 @@ export class Reconciler {
   }
 
   /** The place of the last line seen once the decision stands; undefined when it was refused. */
-  async #commit(taken: Taken, held: Cached, { events, claims, after }: Decision): Promise<number | undefined> {
+  async #commit(taken: Taken, held: Cached, { events, claims, gifts, after }: Decision): Promise<number | undefined> {
     const texts = events.map((event) => JSON.stringify(event));
     const changes = [
       ...events.flatMap(firstDispatches).map((taskId) => ["open", taskId, 0, 1, 1]),
@@ -265,6 +270,9 @@ export class Reconciler {
       event.type === "item.opened" ? [[index + 1, event.data.kind]] : [],
     );
     const expired = events.flatMap((event) => (event.type === "item.expired" ? [itemSeqOf(event.data.item)] : []));
+    const journal = gifts.flatMap(({ taskId, gift: { step: key, inputHash, given: result } }) => {
+      return [taskId, key, JSON.stringify({ key, inputHash, result })];
+    });
     const hasEnded = after.endedAt !== undefined;
     // See the header of lua/commit.lua for the shape.
     const [answer, firstSeq, at] = (await this.#deps.scripts.item("commit", taken.tag, [
@@ -284,6 +292,8 @@ export class Reconciler {
       ...items.flat(),
       expired.length,
       ...expired,
+      gifts.length,
+      ...journal,
     ])) as ["ok", number, number] | [string];
     if (answer !== "ok" || firstSeq === undefined || at === undefined) {
       this.#deps.metrics.fencedWrites.inc({ script: "commit" });
@@ -332,6 +342,8 @@ export class Reconciler {
     const { metrics } = this.#deps;
     for (const event of events) {
       const { type } = event;
+      const outcome = /^handoff\.(completed|failed|rolled_back)$/.exec(type)?.[1];
+      if (outcome !== undefined) metrics.handoffs.inc({ outcome });
       const strategy = strategyMeasured(event);
       if (strategy) metrics.recoveryOperations.inc({ strategy });
       if (type === "task.crashed") metrics.recoveryOperations.inc({ strategy: "redispatch" });

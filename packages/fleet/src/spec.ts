@@ -5,6 +5,7 @@ import {
   type Json,
   type PhaseRequest,
   requestOf,
+  type TaskGrant,
   type TaskRequest,
   undoRequests,
   type WorkflowState,
@@ -17,12 +18,28 @@ export interface Spec {
   input: Json;
   /** Tasks whose outputs the templates name. */
   needs: string[];
+  /** What the task may at most, where it was handed over; its input then holds no templates. */
+  grant?: TaskGrant;
   /** Begins the keys of its steps: of an agent that took over, whose journal is not that of the one before. */
   scope?: string;
 }
 
 /** Field of the index that holds the input of the workflow, where a template names it. */
 const inputField = "input";
+
+/** The specs of the tasks that handoffs have made, or of those that the handoffs of these numbers have. */
+export function handoffSpecs(
+  { handoffs, tasks }: Pick<WorkflowState, "handoffs" | "tasks">,
+  numbers: Iterable<number> = handoffs.keys(),
+): [field: string, text: string][] {
+  return Array.from(numbers).flatMap((number): [string, string][] => {
+    const task = tasks.get(handoffs.get(number)?.task ?? "");
+    if (!task?.origin) return [];
+    const { id, agent, input, timeoutMs = 0, origin } = task;
+    const spec: Spec = { agent, input, needs: [], grant: origin.grant };
+    return [[`spec:${id}`, `${timeoutMs} 0  ${JSON.stringify(spec)}`]];
+  });
+}
 
 /** The specs of new phases as fields of the index; lua/claim.lua explains their text. */
 export function specsOf(phases: readonly PhaseRequest[], workflowInput: Json): [field: string, text: string][] {
@@ -44,6 +61,7 @@ export function specsOfEvent(event: EventBody, state: WorkflowState): [field: st
     const tasks = undoRequests(state, event.data.tasks);
     return specsOf([{ name: "compensation", parallel: false, tasks }], request.input);
   }
+  if (event.type === "handoff.accepted") return handoffSpecs(state, [event.data.handoff]);
   if (event.type !== "task.retrying" || event.data.agent === undefined) return [];
   const task = requestOf(state, event.taskId);
   return task ? [takeOverSpec(task, event.data.agent)] : [];

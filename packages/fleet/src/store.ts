@@ -19,6 +19,7 @@ import {
   projectWorkflow,
   type RetryOutcome,
   shardOf,
+  type SignalOutcome,
   StoreUnavailableError,
   type SubmitOutcome,
   type TaskView,
@@ -256,6 +257,22 @@ export class RedisStore implements WorkflowStore, Service {
     const item = [id, tenant, "cancel", JSON.stringify(event)];
     const status = await this.#write("append", id, item);
     return status === null ? undefined : WorkflowStatus.parse(status);
+  }
+
+  async signal(
+    tenant: string,
+    id: string,
+    signal: { name: string; data?: Json; by: string },
+    idempotency?: { key: string; bodyHash: string },
+  ): Promise<SignalOutcome | undefined> {
+    const hash = idempotency ? idempotencyPlace(tenant, idempotency.key).hash : "";
+    const event: EventBody = { type: "signal.received", data: signal };
+    const item = [id, tenant, hash, idempotency?.bodyHash ?? "", JSON.stringify(event)];
+    const reply = await this.#write("signal", id, item);
+    if (reply === null) return undefined;
+    // See the header of lua/signal.lua for the shape.
+    const [kind, status] = reply as [SignalOutcome["kind"], string?];
+    return kind === "conflict" ? { kind } : { kind, status: WorkflowStatus.parse(status) };
   }
 
   async retry(tenant: string, id: string, idempotencyKey?: string): Promise<RetryOutcome | undefined> {

@@ -31,6 +31,8 @@ const mendMs = 5000;
 export interface SupervisorOptions {
   redis: RedisSettings;
   defaults: Look["defaults"];
+  /** How long one try of what was handed over may take, in ms. */
+  handoffTimeoutMs: number;
   /** Workflows running at once, fleet-wide; a little more may slip through. */
   maxActiveWorkflows: number;
   /** How long a workflow is kept after its end, in ms. */
@@ -63,7 +65,8 @@ export class Supervisor implements Service {
   }
 
   async start(): Promise<void> {
-    const { redis, logger, metrics, defaults, retentionMs, maxActiveWorkflows, archive } = this.#options;
+    const { redis, logger, metrics, defaults, handoffTimeoutMs, retentionMs, maxActiveWorkflows, archive } =
+      this.#options;
     const connection = connect(redis, "patient", logger);
     const subscriber = connect(redis, "blocking", logger);
     this.#connections = [connection, subscriber];
@@ -77,6 +80,7 @@ export class Supervisor implements Service {
       scripts,
       queues,
       defaults,
+      handoffTimeoutMs,
       retentionMs,
       hasArchive: archive !== undefined,
       metrics,

@@ -33,7 +33,7 @@ describeRealRedis("metrics of several supervisors", () => {
     numbers = new FleetNumbers({ redis: settings, logger });
     await numbers.start();
     for (const metrics of supervisors) {
-      const limits = { maxActiveWorkflows: 1000, retentionMs: 3_600_000 };
+      const limits = { handoffTimeoutMs: 300_000, maxActiveWorkflows: 1000, retentionMs: 3_600_000 };
       const defaults = { attempts: 3, concurrency: 1000 };
       const supervisor = new Supervisor({ redis: settings, defaults, ...limits, metrics, logger });
       await supervisor.start();

@@ -157,7 +157,8 @@ export class TestFleet {
     const defaults = { attempts: 3, concurrency: 1000 };
     const { hasArchive = false, checkpointEveryMs = 30_000 } = this.#options;
     const archive = { objects: this.archive, checkpointEveryMs, retentionMs: 3_600_000 };
-    const options = { redis, defaults, maxActiveWorkflows, retentionMs, metrics: createMetrics(), logger };
+    const limits = { handoffTimeoutMs: 300_000, maxActiveWorkflows };
+    const options = { redis, defaults, ...limits, retentionMs, metrics: createMetrics(), logger };
     return this.#add(new Supervisor({ ...options, ...(hasArchive && { archive }) }));
   }
 

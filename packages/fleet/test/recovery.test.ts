@@ -268,6 +268,7 @@ describeRealRedis("recovery", () => {
       readAgents: async () => new Map(),
       onDue: () => undefined,
       onRoom: () => undefined,
+      handoffTimeoutMs: 300_000,
       defaults: { attempts: 3, concurrency: 10 },
       retentionMs: 60_000,
       hasArchive: false,

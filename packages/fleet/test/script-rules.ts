@@ -10,6 +10,7 @@ import { lookRules } from "./rules/looks.ts";
 import { readingRules } from "./rules/reading.ts";
 import { registryRules } from "./rules/registry.ts";
 import { retryRules } from "./rules/retries.ts";
+import { signalRules } from "./rules/signals.ts";
 import { submissionRules } from "./rules/submission.ts";
 import { Shard } from "./shard.ts";
 
@@ -25,6 +26,7 @@ export function scriptRules(connection: () => Connection): void {
   forkRules(newShard);
   itemRules(newShard);
   archiveRules(newShard);
+  signalRules(newShard);
   describe("fencing", () => fencingRules(newShard));
   describe("registry", () => registryRules(connection));
 }

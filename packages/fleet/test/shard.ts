@@ -57,6 +57,8 @@ interface Commit {
   items?: [place: number, kind: string][];
   /** Places of the lines that opened the items that expire. */
   expired?: number[];
+  /** What goes into journals: task, key, entry. */
+  gifts?: [task: string, key: string, entry: string][];
 }
 
 interface Settle {
@@ -114,6 +116,7 @@ export class Shard {
   readonly tag: string;
   readonly connection: Connection;
   readonly #scripts: Scripts;
+  #words = 0;
 
   constructor(connection: Connection) {
     this.name = (shardsMade++).toString(36).padStart(2, "0");
@@ -193,11 +196,12 @@ export class Shard {
       input,
       items = [],
       expired = [],
+      gifts = [],
     } = commit;
     const fields = Object.entries(specs).map(([task, text]) => [`spec:${task}`, text]);
     const opened = Object.keys(specs).map((task): [string, string, number, number, number] => ["open", task, 0, 1, 1]);
     if (input !== undefined) fields.push(["input", input]);
-    const lists = [events.map((event) => JSON.stringify(event)), [...opened, ...claims], fields, items, expired];
+    const lists = [events.map((event) => JSON.stringify(event)), [...opened, ...claims], fields, items, expired, gifts];
     const args = [
       id,
       token,
@@ -245,9 +249,20 @@ export class Shard {
     return answer;
   }
 
-  /** The word of a person on the item that the line `seq` opened. */
-  answer(id: string, seq: number, { owner = tenant, task = "a", step = "pay", entry = "word" } = {}): Promise<Reply> {
-    return this.item("answer", [id, seq, owner, JSON.stringify({ type: "item.settled" }), task, step, entry]);
+  /** The word of a person on the item that the line `seq` opened; one that nobody has said before, unless it is given. */
+  answer(
+    id: string,
+    seq: number,
+    { owner = tenant, task = "a", step = "pay", entry = "word", word = `word-${this.#words++}` } = {},
+  ): Promise<Reply> {
+    return this.item("answer", [id, seq, owner, JSON.stringify({ type: "item.settled" }), task, step, entry, word]);
+  }
+
+  /** What it came to, and the status where that is told. */
+  signal(id: string, { owner = tenant, key = "", body = "body" } = {}): Promise<string[]> {
+    return this.item("signal", [id, owner, key, body, JSON.stringify({ type: "signal.received" })]) as Promise<
+      string[]
+    >;
   }
 
   /** Ids of one page of the inbox. */

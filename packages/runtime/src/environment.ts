@@ -136,6 +136,9 @@ export const supervisorEnvironment = z.object({
   MAX_CONCURRENT_AGENTS: integer(1, 2000)
     .default(1000)
     .describe("tasks of one workflow that run at once, where the workflow does not say"),
+  HANDOFF_TIMEOUT_MS: integer(1, 2_147_483_647)
+    .default(300_000)
+    .describe("how long one try of what an agent hands over may take, in ms"),
   MAX_RETRIES: integer(0, 99).default(2).describe("tries of a task after the first, where the task does not say"),
   FLOTILLA_RECOVERY: recovery
     .exactOptional()

@@ -33,7 +33,7 @@ export function createMetrics() {
 
   const handoffs = new Counter({
     name: "flotilla_handoffs_total",
-    help: "Handoffs that ended, by outcome",
+    help: "Handoffs between agents, by what came of them; one that failed is rolled back too",
     labelNames: ["outcome"],
     registers,
   });

@@ -4,11 +4,12 @@ import { firstDeadline, overdueFailure, startOf, taskDeadline, workflowDeadline 
 import type { Failure } from "./failure.ts";
 import { type Dispatch, schedulingOf } from "./dispatch.ts";
 import { StateDraft } from "./fold.ts";
-import type { ItemKind } from "./item.ts";
+import { isParkedOn, judgeHandoff } from "./handoff.ts";
 import { lookAhead, type Wave } from "./look-ahead.ts";
 import { type AgentCatalog, planIssues } from "./plan.ts";
 import { PhaseRequest, type Priority } from "./request.ts";
 import { recoveryEvent } from "./recover.ts";
+import { verdictFailure } from "./verdict.ts";
 import {
   aborts,
   fatalFailure,
@@ -19,6 +20,7 @@ import {
   type TaskState,
   type WorkflowState,
 } from "./state.ts";
+import type { Gift } from "./wait.ts";
 import { z } from "zod";
 
 /**
@@ -40,6 +42,8 @@ export interface Look {
   /** The look before this one was cut off: what it dispatched may never have arrived. */
   isRepeated: boolean;
   agents: AgentCatalog;
+  /** How long one try of what was handed over may take, in ms; 5 minutes unless given. */
+  handoffTimeoutMs?: number;
   /** Tries of a task, tasks at once and what is done about failures, where the request does not say. */
   defaults: PlanDefaults;
 }
@@ -57,6 +61,8 @@ export interface Decision {
   events: readonly EventBody[];
   claims: readonly ClaimChange[];
   dispatches: readonly Dispatch[];
+  /** What is put into the journals of tasks with their dispatch. */
+  gifts: readonly { taskId: string; gift: Gift }[];
   /** Tasks that were scheduled so long ago that their job should be looked for. */
   suspects: readonly Dispatch[];
   /** Whether the workflow waits to be admitted: its admission job is to be there. */
@@ -88,6 +94,7 @@ class Decider {
   readonly #events: EventBody[] = [];
   readonly #claims: ClaimChange[] = [];
   readonly #dispatches: Dispatch[] = [];
+  readonly #gifts: { taskId: string; gift: Gift }[] = [];
   readonly #suspects: Dispatch[] = [];
   #nextLook: number;
   #admit = false;
@@ -107,6 +114,7 @@ class Decider {
       events: this.#events,
       claims: this.#claims,
       dispatches: this.#dispatches,
+      gifts: this.#gifts,
       suspects: this.#suspects,
       admit: this.#admit,
       nextLook: this.#nextLook,
@@ -125,11 +133,12 @@ class Decider {
     if (!this.#state.isPlanned) this.#plan();
     this.#judgeExpired();
     this.#failOverdue();
-    this.#quarantine();
+    this.#expire();
     this.#carryOutVerdicts();
     this.#judgeProposals();
     // Phases that have just been appended may name deadlines that are over.
     this.#failOverdue();
+    this.#judgeHandoffs();
     const failed = this.#fatalTask();
     if (failed) return this.#fail(failed.task, failed.error);
     if (this.#state.phases.every((phase) => phase.open === 0))
@@ -139,6 +148,8 @@ class Decider {
   }
 
   #goOn(): void {
+    // Nobody is asked about what this very decision ends: an item that it opens is not there yet to expire.
+    this.#quarantine();
     if (this.#state.status === "waiting" && !isParked(this.#state)) this.#emit({ type: "workflow.resumed", data: {} });
     this.#recover();
     this.#repair();
@@ -215,8 +226,9 @@ class Decider {
   /** Only what undoes is open now; whatever becomes of it, the workflow ends as was decided when it began. */
   #compensate(end: CompensationEnd): void {
     this.#judgeExpired();
-    this.#quarantine();
+    this.#expire();
     this.#carryOutVerdicts();
+    this.#judgeHandoffs();
     for (const { id: taskId, attempt } of newlyUndone(this.#state)) {
       this.#emit({ type: "task.compensated", taskId, attempt, data: {} });
     }
@@ -257,6 +269,14 @@ class Decider {
     }
   }
 
+  #expire(): void {
+    for (const { id: taskId, attempt, stage } of this.#state.tasks.values()) {
+      if (stage.kind !== "waiting" || stage.verdict !== undefined || stage.expiresAt === undefined) continue;
+      if (stage.expiresAt > this.#look.now) this.#nextLook = Math.min(this.#nextLook, stage.expiresAt);
+      else this.#emit({ type: "item.expired", taskId, attempt, data: { item: stage.item } });
+    }
+  }
+
   #carryOutVerdicts(): void {
     for (const { id: taskId, attempt, deaths, stage } of this.#state.tasks.values()) {
       if (stage.kind !== "waiting" || stage.verdict === undefined) continue;
@@ -264,13 +284,13 @@ class Decider {
         type: "task.failed",
         taskId,
         attempt,
-        data: { error: givenUp(stage.about, deaths, stage.verdict) },
+        data: { error: verdictFailure(stage.about, deaths, stage.verdict) },
       });
     }
   }
 
   #judgeProposals(): void {
-    for (const { id: taskId, agent, attempt, stage } of this.#state.tasks.values()) {
+    for (const { id: taskId, agent, attempt, stage, origin } of this.#state.tasks.values()) {
       if (stage.kind !== "proposing") continue;
       const refuse = (message: string) =>
         this.#emit({
@@ -279,7 +299,7 @@ class Decider {
           attempt,
           data: { error: { class: "data", code: "invalid-plan", message } },
         });
-      if (!this.#look.agents.get(agent)?.mayPlan) {
+      if (!this.#look.agents.get(agent)?.mayPlan || origin?.grant.mayPlan === false) {
         refuse(`agents of type ${agent} may not append phases`);
         continue;
       }
@@ -297,6 +317,24 @@ class Decider {
       const { defaults } = this.#look;
       this.#emit({ type: "workflow.planned", data: { by: taskId, phases: parsed.data, defaults } });
     }
+  }
+
+  #judgeHandoffs(): void {
+    const { agents, handoffTimeoutMs = 300_000 } = this.#look;
+    for (const handoff of this.#state.handoffs.values()) {
+      if (handoff.status === "accepted" && !isParkedOn(this.#state.tasks.get(handoff.from), handoff.id)) {
+        this.#callOff(handoff.task);
+      }
+      for (const event of judgeHandoff(this.#state, handoff, agents, handoffTimeoutMs)) this.#emit(event);
+    }
+  }
+
+  /** Cancels the task of a handoff that nobody waits for any more. */
+  #callOff(taskId: string | undefined): void {
+    const task = this.#state.tasks.get(taskId ?? "");
+    if (!task || isSettled(task.stage)) return;
+    this.#takeAway(task);
+    this.#emit({ type: "task.cancelled", taskId: task.id, attempt: task.attempt, data: {} });
   }
 
   /** The first task, in the order of the plan, whose failure ends the workflow; one that aborts it goes before all. */
@@ -385,6 +423,9 @@ class Decider {
       priority,
       deaths,
     }));
+    for (const { id: taskId, stage } of tasks) {
+      if (stage.kind === "returned" && stage.gift) this.#gifts.push({ taskId, gift: stage.gift });
+    }
     this.#emit(schedulingOf(dispatches));
     this.#dispatches.push(...dispatches);
     for (const { id: taskId, attempt, dispatch: last, epoch } of tasks) {
@@ -392,21 +433,6 @@ class Decider {
       // The first attempt of a task that nobody has claimed is open without a word.
       if (attempt > 1 || dispatch > 1) this.#claims.push({ kind: "reopen", taskId, epoch, attempt, dispatch });
     }
-  }
-}
-
-/** Why a task has failed that a person has given up. */
-function givenUp(about: ItemKind, deaths: number, reason: string): Failure {
-  const because = reason === "" ? "" : `: ${reason}`;
-  switch (about) {
-    case "outcome-unknown":
-      return { class: "unknown", code: "outcome-unknown", message: `an effect was left in doubt${because}` };
-    // What is said about these carries itself out, for the failure is known.
-    case "compensation-failed":
-    case "escalation":
-      return { class: "unknown", code: "unexpected", message: `a person gave the task up${because}` };
-    case "quarantine":
-      return { class: "poison", code: "worker-died", message: `${deaths} processes died under this task${because}` };
   }
 }
 

@@ -4,6 +4,7 @@ import { ItemDecision, OpenedItem, Quarantine } from "./item.ts";
 import type { Json } from "./json.ts";
 import { RecoveryTable } from "./recovery.ts";
 import { PhaseRequest, WorkflowRequest } from "./request.ts";
+import { SignalWait, TaskGrant } from "./wait.ts";
 
 const JsonValue = z.custom<Json>();
 const Scheduled = z.object({ taskId: z.string(), attempt: z.int(), dispatch: z.int() });
@@ -94,7 +95,13 @@ export const EventBody = z.discriminatedUnion("type", [
     }),
   ),
   taskEvent("task.failed", z.object({ error: Failure })),
-  taskEvent("task.released", z.object({ reason: z.string() })),
+  taskEvent(
+    "task.released",
+    z.object({
+      reason: z.string(),
+      awaits: SignalWait.exactOptional().meta({ description: "what the task waits for, where it does" }),
+    }),
+  ),
   taskEvent(
     "task.retrying",
     z.object({
@@ -122,6 +129,33 @@ export const EventBody = z.discriminatedUnion("type", [
     z.object({ reason: z.string().exactOptional(), compensate: z.literal(true).exactOptional() }),
   ),
   workflowEvent("retry.requested", z.object({})),
+  workflowEvent(
+    "signal.received",
+    z.object({
+      name: z.string(),
+      data: JsonValue.exactOptional(),
+      by: z.string().meta({ description: "id of the API key" }),
+    }),
+  ),
+  taskEvent(
+    "handoff.requested",
+    z.object({ to: z.string(), payload: JsonValue, step: z.string(), inputHash: z.string() }),
+  ),
+  taskEvent(
+    "handoff.accepted",
+    z.object({
+      handoff: z.int().meta({ description: "place of the line that asked for it" }),
+      task: z.string().meta({ description: "that does it" }),
+      depth: z.int(),
+      grant: TaskGrant.meta({ description: "what that task may at most" }),
+      timeoutMs: z.int(),
+      attempts: z.int(),
+      backoffMs: z.int(),
+    }),
+  ),
+  taskEvent("handoff.completed", z.object({ handoff: z.int() })),
+  taskEvent("handoff.failed", z.object({ handoff: z.int(), error: Failure })),
+  taskEvent("handoff.rolled_back", z.object({ handoff: z.int(), error: Failure })),
   taskEvent("item.opened", OpenedItem),
   taskEvent(
     "item.settled",
@@ -131,6 +165,7 @@ export const EventBody = z.discriminatedUnion("type", [
       by: z.string().meta({ description: "id of the API key" }),
       reason: z.string().exactOptional(),
       result: JsonValue.exactOptional().meta({ description: "of an effect that happened" }),
+      edit: JsonValue.exactOptional().meta({ description: "in place of the arguments" }),
     }),
   ),
   taskEvent("item.expired", z.object({ item: z.string() })),

@@ -8,12 +8,15 @@ import type { PhaseRequest } from "./request.ts";
 import {
   fatalFailure,
   isSettled,
+  type ItemVerdict,
   type PhaseState,
   type TaskStage,
   type TaskState,
   type WorkflowState,
 } from "./state.ts";
 import type { WorkflowStatus } from "./view.ts";
+import { handoffGift, type HandoffState, isParkedOn, mayRelease, targetTask } from "./handoff.ts";
+import { giftOf, releasedStage } from "./signals.ts";
 
 /**
  * The state after `events`, which follow `state` in the log (undefined before the first). Pure: the same log gives
@@ -40,6 +43,8 @@ function submitted(id: string, event: WorkflowEvent & EventOf<"workflow.submitte
     tasks: new Map(),
     concurrency: 1,
     isPlanned: false,
+    signals: new Map(),
+    handoffs: new Map(),
     recovery: {},
     cancel: undefined,
     compensation: undefined,
@@ -51,6 +56,19 @@ function submitted(id: string, event: WorkflowEvent & EventOf<"workflow.submitte
     updatedAt: createdAt,
     endedAt: undefined,
   };
+}
+
+/** The stage of a task whose item has just been opened. */
+function waitingFor(item: string, { at, data }: WorkflowEvent & EventOf<"item.opened">): TaskStage {
+  const expiry = "expiresInMs" in data ? { expiresAt: at + data.expiresInMs } : {};
+  const failure = "error" in data.detail ? { error: data.detail.error } : {};
+  return { kind: "waiting", since: at, item, about: data.kind, ...expiry, ...failure };
+}
+
+/** Whether a task waits for this item, and nobody has said yet what is to become of it. */
+function isOpen(stage: TaskStage, item: string): stage is Extract<TaskStage, { kind: "waiting" }> {
+  if (stage.kind !== "waiting" || stage.verdict !== undefined) return false;
+  return itemSeqOf(stage.item) === itemSeqOf(item);
 }
 
 /** How a task goes on that a person lets try again: one in quarantine alone, any other with its attempts anew. */
@@ -137,14 +155,15 @@ export class StateDraft {
         return this.#set({ status: statusAtWork(this.#state) });
       case "task.progressed":
       case "task.quarantined":
-      case "item.expired":
         return;
       case "repair.applied":
         return this.#repaired(event);
       case "item.opened":
-        return this.#opened(event);
+        return this.#stage(event.taskId, waitingFor(itemIdOf(this.#state.id, event.seq), event));
       case "item.settled":
         return this.#settled(event);
+      case "item.expired":
+        return this.#judged(event.taskId, event.data.item, { kind: "expired" });
       case "task.completed":
         return this.#completed(event);
       case "task.failed":
@@ -158,7 +177,19 @@ export class StateDraft {
       case "task.retrying":
         return this.#retrying(event);
       case "task.released":
-        return this.#stage(event.taskId, { kind: "returned", since: event.at });
+        return this.#stage(event.taskId, releasedStage(this.#state, event));
+      case "signal.received":
+        return this.#signalled(event);
+      case "handoff.requested":
+        return this.#handOver(event);
+      case "handoff.accepted":
+        return this.#acceptHandoff(event);
+      case "handoff.completed":
+        return this.#endHandoff(event.data.handoff, "completed", event.at);
+      case "handoff.failed":
+        return this.#endHandoff(event.data.handoff, "failed", event.at, event.data.error);
+      case "handoff.rolled_back":
+        return this.#rollBackHandoff(event.data.handoff, event.at);
       case "task.crashed":
         return this.#crashed(event);
       case "task.cancelled":
@@ -204,7 +235,8 @@ export class StateDraft {
     const { endedAt, status, request } = this.#state;
     if (endedAt !== undefined && status !== "failed" && status !== "aborted") return;
     for (const task of this.#tasks.values()) {
-      if (task.stage.kind === "cancelled" || fatalFailure(task)) this.#reopenTask(task, at);
+      // Who handed over does it again, and hands over anew.
+      if (!task.origin && (task.stage.kind === "cancelled" || fatalFailure(task))) this.#reopenTask(task, at);
     }
     if (endedAt === undefined) return;
     const hasPlan = requestedPhases(request) !== undefined || this.#phases.length > 1;
@@ -246,6 +278,73 @@ export class StateDraft {
     if (task && data.kind === "rebuilt" && epoch !== undefined) this.#stage(taskId, task.stage, { epoch });
   }
 
+  #signalled({ seq, at, data: { name } }: WorkflowEvent & EventOf<"signal.received">): void {
+    const signals = new Map(this.#state.signals);
+    signals.set(name, [...(signals.get(name) ?? []), seq]);
+    this.#set({ signals });
+    for (const { id, stage } of this.#tasks.values()) {
+      const gift = stage.kind === "parked" && "signal" in stage.awaits && giftOf(this.#state, stage.awaits);
+      if (gift) this.#stage(id, { kind: "returned", since: at, gift });
+    }
+  }
+
+  #handOver(event: WorkflowEvent & EventOf<"handoff.requested">): void {
+    const { seq: id, at, taskId: from, data } = event;
+    if (!mayRelease(this.#tasks.get(from), event)) return;
+    this.#setHandoff({
+      id,
+      from,
+      ...data,
+      status: "requested",
+      task: undefined,
+      error: undefined,
+      requestedAt: at,
+      endedAt: undefined,
+    });
+    this.#stage(from, { kind: "parked", since: at, awaits: { handoff: id } });
+  }
+
+  #acceptHandoff({ at, data }: WorkflowEvent & EventOf<"handoff.accepted">): void {
+    const handoff = this.#state.handoffs.get(data.handoff);
+    const source = this.#tasks.get(handoff?.from ?? "");
+    if (handoff?.status !== "requested" || !source || this.#tasks.has(data.task)) return;
+    if (!isParkedOn(source, handoff.id)) return;
+    this.#setHandoff({ ...handoff, status: "accepted", task: data.task });
+    this.#tasks.set(data.task, targetTask(source, handoff, data, at));
+    const phase = this.#phases[source.phase];
+    if (phase) this.#phases[source.phase] = { ...phase, open: phase.open + 1 };
+  }
+
+  /** One that has been accepted completes only when its task has; nothing ends one twice. */
+  #endHandoff(id: number, status: "completed" | "failed", at: number, error?: Failure): void {
+    const handoff = this.#state.handoffs.get(id);
+    const isOpen = handoff?.status === "requested" || handoff?.status === "accepted";
+    if (!handoff || !isOpen) return;
+    if (status === "failed") return this.#setHandoff({ ...handoff, status, error, endedAt: at });
+    if (this.#tasks.get(handoff.task ?? "")?.stage.kind !== "completed") return;
+    this.#setHandoff({ ...handoff, status, endedAt: at });
+    this.#return(handoff, at);
+  }
+
+  #rollBackHandoff(id: number, at: number): void {
+    const handoff = this.#state.handoffs.get(id);
+    if (handoff?.status !== "failed") return;
+    this.#setHandoff({ ...handoff, status: "rolled_back", endedAt: at });
+    this.#return(handoff, at);
+  }
+
+  /** Gives control back to the task that handed over. */
+  #return(handoff: HandoffState, at: number): void {
+    const gift = handoffGift(handoff);
+    if (gift && isParkedOn(this.#tasks.get(handoff.from), handoff.id)) {
+      this.#stage(handoff.from, { kind: "returned", since: at, gift });
+    }
+  }
+
+  #setHandoff(handoff: HandoffState): void {
+    this.#set({ handoffs: new Map(this.#state.handoffs).set(handoff.id, handoff) });
+  }
+
   #crashed({ taskId, at, data }: WorkflowEvent & EventOf<"task.crashed">): void {
     const { deaths, isolated } = data;
     const stage: TaskStage =
@@ -261,28 +360,30 @@ export class StateDraft {
     this.#stage(taskId, { kind: "pending", since: at, notBefore }, { ...change, ...takeOver });
   }
 
-  #opened({ taskId, at, seq, data }: WorkflowEvent & EventOf<"item.opened">): void {
-    const failure = "error" in data.detail ? { error: data.detail.error } : {};
-    const item = itemIdOf(this.#state.id, seq);
-    this.#stage(taskId, { kind: "waiting", since: at, item, about: data.kind, ...failure });
-  }
-
   #settled({ taskId, at, data }: WorkflowEvent & EventOf<"item.settled">): void {
     const task = this.#tasks.get(taskId);
-    if (task?.stage.kind !== "waiting" || itemSeqOf(task.stage.item) !== itemSeqOf(data.item)) return;
+    if (!task || !isOpen(task.stage, data.item)) return;
     switch (data.decision) {
+      case "approve":
+      case "edit":
       case "happened":
       case "not-happened":
         return this.#stage(taskId, { kind: "returned", since: at });
       case "retry":
         return this.#stage(taskId, { kind: "pending", since: at }, againAfter(task, task.stage.about));
+      case "deny":
       case "fail":
-        return this.#stage(taskId, { ...task.stage, verdict: data.reason ?? "" });
+        return this.#judged(taskId, data.item, { kind: "given-up", reason: data.reason ?? "" });
       case "skip":
       case "ignore":
       case "abort":
         return this.#ended(task, at, data.decision);
     }
+  }
+
+  #judged(taskId: string, item: string, verdict: ItemVerdict): void {
+    const stage = this.#tasks.get(taskId)?.stage;
+    if (stage && isOpen(stage, item)) this.#stage(taskId, { ...stage, verdict });
   }
 
   #completed(event: WorkflowEvent & EventOf<"task.completed">): void {
@@ -311,7 +412,8 @@ export class StateDraft {
       case "fail":
         return this.#stage(taskId, { kind: "failed", at, error });
       case "abort":
-        return this.#stage(taskId, { kind: "failed", at, error, ends: "workflow" });
+        // Whoever handed it over is told, and ends the workflow or does not.
+        return this.#stage(taskId, { kind: "failed", at, error, ...(task.origin ? {} : { ends: "workflow" }) });
     }
   }
 
@@ -371,6 +473,7 @@ export class StateDraft {
         onFailure: task.onFailure ?? "fail",
         compensate: task.compensate,
         doneSeq: 0,
+        origin: undefined,
         stage: { kind: "pending", since: at },
         attempt: 1,
         firstAttempt: 1,

@@ -94,8 +94,8 @@ function factsOf({ tasks }: WorkflowState): EventBody[] {
 }
 
 /** Whether somebody in the source is at it. Phases proposed there are none yet: for another input they may differ. */
-function isUnderWay({ kind }: TaskStage): boolean {
-  switch (kind) {
+function isUnderWay(stage: TaskStage): boolean {
+  switch (stage.kind) {
     case "scheduled":
     case "running":
     case "proposing":
@@ -103,6 +103,9 @@ function isUnderWay({ kind }: TaskStage): boolean {
     case "condemned":
     case "waiting":
       return true;
+    // What was handed over is under way itself, and comes back to it here too.
+    case "parked":
+      return "signal" in stage.awaits;
     case "pending":
     case "returned":
     case "failing":

@@ -5,14 +5,26 @@ import type { Json } from "./json.ts";
 const JsonValue = z.custom<Json>((value) => value !== undefined, "is required");
 
 /** What may wait for a person. */
-export const ItemKind = z.enum(["compensation-failed", "escalation", "outcome-unknown", "quarantine"]);
+export const ItemKind = z.enum(["approval", "compensation-failed", "escalation", "outcome-unknown", "quarantine"]);
 export type ItemKind = z.infer<typeof ItemKind>;
 
 /** What a person may say about it; which of these, the kind of the item tells. */
-export const ItemDecision = z.enum(["happened", "not-happened", "retry", "fail", "skip", "abort", "ignore"]);
+export const ItemDecision = z.enum([
+  "approve",
+  "deny",
+  "edit",
+  "happened",
+  "not-happened",
+  "retry",
+  "fail",
+  "skip",
+  "abort",
+  "ignore",
+]);
 export type ItemDecision = z.infer<typeof ItemDecision>;
 
 const decisions: Readonly<Record<ItemKind, readonly ItemDecision[]>> = {
+  approval: ["approve", "deny", "edit"],
   "compensation-failed": ["retry", "ignore"],
   escalation: ["retry", "skip", "abort"],
   "outcome-unknown": ["happened", "not-happened", "fail"],
@@ -42,12 +54,39 @@ export const Quarantine = z.object({
 });
 export type Quarantine = z.infer<typeof Quarantine>;
 
+/** Something that an agent does only with the word of a person, who is shown exactly what. */
+export const Approval = z.object({
+  step: z.string().meta({ description: "its key in the journal of the task" }),
+  action: z.string().meta({ description: "what the agent calls it" }),
+  arguments: JsonValue,
+  argumentsHash: z.string().meta({ description: "SHA-256 of their canonical JSON: the word holds for these alone" }),
+});
+export type Approval = z.infer<typeof Approval>;
+
+/** What an agent asks for approval of, in its own words. */
+export interface ApprovalRequest {
+  summary: string;
+  detail: Approval;
+  /** From the opening of the item; without it, it waits for as long as it takes. */
+  expiresInMs?: number;
+}
+
+/** The word of a person in the journal: the arguments may be used as they are, or `edit` in their place. */
+export const Grant = z.strictObject({ edit: JsonValue.exactOptional() });
+export type Grant = z.infer<typeof Grant>;
+
 /** A task, or what undoes one, that has failed, and of which a person is to say what becomes of it. */
 export const Escalation = z.object({ error: Failure, attempts: z.int().meta({ description: "made so far" }) });
 export type Escalation = z.infer<typeof Escalation>;
 
 /** What is told about an item when it opens. */
 export const OpenedItem = z.discriminatedUnion("kind", [
+  z.object({
+    kind: z.literal("approval"),
+    summary: z.string(),
+    detail: Approval,
+    expiresInMs: z.int().exactOptional(),
+  }),
   z.object({ kind: z.literal("compensation-failed"), summary: z.string(), detail: Escalation }),
   z.object({ kind: z.literal("escalation"), summary: z.string(), detail: Escalation }),
   z.object({ kind: z.literal("outcome-unknown"), summary: z.string(), detail: Doubt }),

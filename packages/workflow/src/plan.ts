@@ -3,13 +3,19 @@ import { type Issue, jsonPointer, maxTasks, type PhaseRequest, type TaskRequest 
 import { findTemplates } from "./template.ts";
 
 /** What plan rules need to know of the agent types there are. */
-export type AgentCatalog = ReadonlyMap<string, Pick<AgentDescriptor, "mayPlan">>;
+export type AgentCatalog = ReadonlyMap<
+  string,
+  Pick<AgentDescriptor, "mayPlan"> & Partial<Pick<AgentDescriptor, "input" | "tools">>
+>;
 
 /** What must be settled before a task may run: exactly `tasks`, and all tasks of phase number `phase` if there is one. */
 export interface Needs {
   tasks: readonly string[];
   phase: number | undefined;
 }
+
+/** The needs of a task that may run at once. */
+export const needsNothing: Needs = { tasks: [], phase: undefined };
 
 /** The needs of a task at place `index` of phase number `phase`; see "Plan" in the contract. */
 export function needsOf(phases: readonly PhaseRequest[], phase: number, index: number): Needs {

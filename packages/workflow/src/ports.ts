@@ -1,8 +1,9 @@
 import type { Artifact } from "./event.ts";
-import type { Doubt } from "./item.ts";
+import type { ApprovalRequest, Doubt } from "./item.ts";
 import type { Failure } from "./failure.ts";
 import type { Json } from "./json.ts";
 import type { PhaseRequest } from "./request.ts";
+import type { HandoffRequest, SignalWait, TaskGrant } from "./wait.ts";
 
 /** Content-addressed storage: a blob is named by the SHA-256 (hex) of its bytes and never changes. */
 export interface BlobStore {
@@ -29,6 +30,8 @@ export interface ClaimedTask {
   attempt: number;
   /** Claims of this attempt, from 1: above 1, an earlier worker died or handed the task back. */
   claim: number;
+  /** What it may at most, where it was handed over. */
+  grant?: TaskGrant;
   /** Rises with every claim of the task; what an older epoch writes is refused. */
   epoch: number;
   /** Begins the keys of its steps where the agent took over from another, whose steps are not its own. */
@@ -80,6 +83,12 @@ export type TaskOutcome =
   | { kind: "failed"; error: Failure }
   /** An effect may have happened and nobody knows: the task waits for a person, its attempt unspent. */
   | { kind: "parked"; doubt: Doubt }
+  /** A person must say first that what comes next may be done: the task waits for them, its attempt unspent. */
+  | { kind: "asks"; approval: ApprovalRequest }
+  /** It waits for what is not there yet: no worker is needed until it is, its attempt unspent. */
+  | { kind: "awaits"; awaits: SignalWait }
+  /** Another agent is to do a piece of it first: no worker is needed until that is done, its attempt unspent. */
+  | { kind: "hands-over"; handoff: HandoffRequest }
   /** The process that the task had to itself died, and that was its own doing: nobody had told it to end. */
   | { kind: "died"; reason: string };
 

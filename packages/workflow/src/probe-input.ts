@@ -2,6 +2,7 @@ import { z } from "zod";
 import { AgentType } from "./ids.ts";
 import type { Json } from "./json.ts";
 import { type Issue, jsonPointer } from "./request.ts";
+import { SignalName } from "./wait.ts";
 
 /** Longest output that the probe makes by itself: above what any task may give, and bounded. */
 const maxProbeBytes = 64 * 1024 * 1024;
@@ -53,7 +54,7 @@ export const ProbeInput = z
     crash: z.array(ProbeCrash).exactOptional(),
     handoff: z.strictObject({ to: AgentType, payload: JsonValue }).exactOptional(),
     approval: z.strictObject({ summary: z.string() }).exactOptional(),
-    awaitSignal: z.string().min(1).exactOptional(),
+    awaitSignal: SignalName.exactOptional(),
   })
   .superRefine((input, context) => {
     const report = (path: PropertyKey[], message: string) => context.addIssue({ code: "custom", path, message });
@@ -73,22 +74,6 @@ export const ProbeInput = z
     });
   });
 export type ProbeInput = z.infer<typeof ProbeInput>;
-
-/**
- * The fields of a probe's input that the contract names and this release refuses (422 `not-supported`), at JSON
- * pointers into the input, whatever else is wrong with it.
- */
-export function unsupportedProbeFields(input: unknown): Issue[] {
-  if (!isRecord(input)) return [];
-  const paths = ["handoff", "approval", "awaitSignal"]
-    .filter((field) => input[field] !== undefined)
-    .map((field) => [field]);
-  return paths.map((path) => ({
-    path: jsonPointer(path),
-    code: "not-supported",
-    message: "is not supported by this release",
-  }));
-}
 
 /**
  * What is wrong with a probe's input before its templates are filled in, at JSON pointers into the input: a string
@@ -116,8 +101,4 @@ function valueAt(root: unknown, path: readonly PropertyKey[]): unknown {
     value = Reflect.get(value, key);
   }
   return value;
-}
-
-function isRecord(value: unknown): value is Record<string, unknown> {
-  return typeof value === "object" && value !== null && !Array.isArray(value);
 }

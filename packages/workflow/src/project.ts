@@ -2,7 +2,8 @@ import { compensationOf, undoIdOf } from "./compensation.ts";
 import { startOf } from "./deadline.ts";
 import type { Json } from "./json.ts";
 import { isReady, isSettled, type TaskState, type WorkflowState } from "./state.ts";
-import type { ArtifactView, TaskStatus, TaskView, WaitingFor, WorkflowView } from "./view.ts";
+import type { HandoffState } from "./handoff.ts";
+import type { ArtifactView, HandoffView, TaskStatus, TaskView, WaitingFor, WorkflowView } from "./view.ts";
 
 /** Largest output that a task shows inline, in bytes of JSON. */
 export const inlineOutputBytes = 4096;
@@ -36,7 +37,7 @@ export function projectWorkflow(state: WorkflowState, outputOf: OutputOf): Workf
     tasks: [...state.tasks.values()]
       .filter(({ undoes }) => undoes === undefined)
       .map((task) => projectTask(state, task, outputOf)),
-    handoffs: [],
+    handoffs: [...state.handoffs.values()].map(projectHandoff),
     ...(state.status === "completed" ? { result: resultOf(state, outputOf) } : {}),
     ...(state.error ? { error: state.error } : {}),
     compensation: compensationOf(state),
@@ -46,6 +47,19 @@ export function projectWorkflow(state: WorkflowState, outputOf: OutputOf): Workf
     createdAt: time(state.createdAt),
     updatedAt: time(state.updatedAt),
     ...(state.endedAt === undefined ? {} : { endedAt: time(state.endedAt) }),
+  };
+}
+
+function projectHandoff({ id, from, to, task, status, error, requestedAt, endedAt }: HandoffState): HandoffView {
+  return {
+    id,
+    from,
+    to,
+    status,
+    ...(task === undefined ? {} : { task }),
+    ...(error ? { error } : {}),
+    requestedAt: time(requestedAt),
+    ...(endedAt === undefined ? {} : { endedAt: time(endedAt) }),
   };
 }
 
@@ -129,6 +143,7 @@ function statusOf({ stage }: TaskState): TaskStatus {
     case "condemned":
       return "queued";
     case "waiting":
+    case "parked":
       return "waiting";
     case "running":
     case "proposing":
@@ -146,7 +161,11 @@ function waitOf(state: WorkflowState, task: TaskState): WaitingFor | undefined {
   if (isSettled(stage) || stage.kind === "running" || stage.kind === "proposing" || !("since" in stage))
     return undefined;
   const since = time(stage.since);
-  if (stage.kind === "waiting") return { reason: "person", since, item: stage.item };
+  if (stage.kind === "waiting") {
+    const until = stage.expiresAt === undefined ? {} : { until: time(stage.expiresAt) };
+    return { reason: "person", since, ...until, item: stage.item };
+  }
+  if (stage.kind === "parked") return { reason: "handoff" in stage.awaits ? "handoff" : "signal", since };
   if (stage.kind !== "pending" && stage.kind !== "failing") return { reason: "worker", since };
   if (stage.kind === "failing") return { reason: "retry-backoff", since };
   const startAt = state.status === "queued" ? startOf(state) : 0;

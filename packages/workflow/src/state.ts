@@ -1,12 +1,14 @@
 import type { CompensationEnd } from "./compensation.ts";
 import type { Artifact } from "./event.ts";
 import type { Failure } from "./failure.ts";
+import type { HandoffState, TaskOrigin } from "./handoff.ts";
 import type { ItemKind } from "./item.ts";
 import type { Json } from "./json.ts";
 import type { Needs } from "./plan.ts";
 import type { AgentRecovery, Recoverable } from "./recovery.ts";
 import type { PhaseRequest, Priority, TaskRequest, WorkflowRequest } from "./request.ts";
 import type { WorkflowStatus } from "./view.ts";
+import type { Gift, SignalWait } from "./wait.ts";
 
 /** Where a task stands. Times are Redis time in ms. See docs/state-machine.md. */
 export type TaskStage =
@@ -15,12 +17,23 @@ export type TaskStage =
   /** Dispatched to its queue and not claimed yet. */
   | { kind: "scheduled"; since: number }
   | { kind: "running"; since: number }
-  /** Its claim ended without a result: the same attempt is dispatched again. */
-  | { kind: "returned"; since: number }
+  /** Its claim ended without a result: the same attempt is dispatched again, with what it has waited for. */
+  | { kind: "returned"; since: number; gift?: Gift }
   /** The process that it had to itself died; the next look asks a person. */
   | { kind: "condemned"; since: number; reason: string }
-  /** For a person to settle an item; with a verdict, for the look that carries it out. */
-  | { kind: "waiting"; since: number; item: string; about: ItemKind; verdict?: string; error?: Failure }
+  /** For a person to settle an item before it expires; with a verdict, for the look that carries it out. */
+  | {
+      kind: "waiting";
+      since: number;
+      item: string;
+      about: ItemKind;
+      expiresAt?: number;
+      verdict?: ItemVerdict;
+      /** Of the attempt that a person is asked about. */
+      error?: Failure;
+    }
+  /** For something that no person of the inbox gives. No worker has it. */
+  | { kind: "parked"; since: number; awaits: SignalWait | { handoff: number } }
   /** The attempt failed; another is made unless the fallback takes over, or a person is asked. */
   | { kind: "failing"; since: number; error: Failure; next?: "fallback" | "escalate" }
   /** Done, with phases to append that nobody has looked at yet. */
@@ -31,6 +44,9 @@ export type TaskStage =
   /** For good; with an end, what that means for the workflow whatever `onFailure` says. */
   | { kind: "failed"; at: number; error: Failure; ends?: "workflow" | "nothing" }
   | { kind: "cancelled"; at: number };
+
+/** Why a task fails that has waited for a person: they gave it up, or said nothing in time. */
+export type ItemVerdict = { kind: "given-up"; reason: string } | { kind: "expired" };
 
 /** What a task gave: the log holds it up to 1 KB, beyond that only its size. */
 export interface TaskOutput {
@@ -56,6 +72,8 @@ export interface TaskState extends Recoverable {
   readonly compensate: TaskRequest["compensate"] | undefined;
   /** Place of the line that completed it; 0 before. */
   readonly doneSeq: number;
+  /** Undefined for a task of the plan. */
+  readonly origin: TaskOrigin | undefined;
   readonly stage: TaskStage;
   /** Number of the last dispatch of that attempt; 0 before the first. */
   readonly dispatch: number;
@@ -83,6 +101,10 @@ export interface WorkflowState {
   /** Most tasks dispatched at once, over the whole workflow. */
   readonly concurrency: number;
   readonly isPlanned: boolean;
+  /** By name the places of the signals that have come, in order. */
+  readonly signals: ReadonlyMap<string, readonly number[]>;
+  /** By their numbers. */
+  readonly handoffs: ReadonlyMap<number, HandoffState>;
   /** What is done about failures of tasks that do not say it themselves. */
   readonly recovery: AgentRecovery;
   readonly cancel: { reason?: string; compensate?: true } | undefined;
@@ -113,6 +135,7 @@ export function isSettled(stage: TaskStage): boolean {
     case "returned":
     case "condemned":
     case "waiting":
+    case "parked":
     case "failing":
     case "proposing":
       return false;
@@ -131,8 +154,10 @@ export function isOutstanding(stage: TaskStage): boolean {
 }
 
 /** The failure of a task that ends its workflow: any but under `onFailure: continue`, and one that aborts in any case. */
-export function fatalFailure({ stage, onFailure }: TaskState): Failure | undefined {
+export function fatalFailure({ stage, onFailure, origin }: TaskState): Failure | undefined {
   if (stage.kind !== "failed" || stage.ends === "nothing") return undefined;
+  // What was handed over fails whoever waits for it, and that one decides, unless a person has.
+  if (origin) return stage.ends === "workflow" ? stage.error : undefined;
   return onFailure !== "continue" || aborts(stage) ? stage.error : undefined;
 }
 
@@ -141,13 +166,15 @@ export function aborts(stage: TaskStage): boolean {
   return stage.kind === "failed" && (stage.ends === "workflow" || stage.error.class === "critical");
 }
 
-/** Whether everything that is open waits for a person, or for a task that does. */
+/** Whether everything that is open waits for a person or a signal, or for a task that does. */
 export function isParked(state: Pick<WorkflowState, "phases" | "tasks">): boolean {
   let waits = false;
   for (const task of state.tasks.values()) {
     const { stage } = task;
     if (isSettled(stage)) continue;
-    if (stage.kind === "waiting" && stage.verdict === undefined) waits = true;
+    // It waits for what another task waits for, if that does.
+    if (stage.kind === "parked" && "handoff" in stage.awaits) continue;
+    if (stage.kind === "parked" || (stage.kind === "waiting" && stage.verdict === undefined)) waits = true;
     else if (stage.kind !== "pending" || isReady(state, task)) return false;
   }
   return waits;

@@ -31,6 +31,15 @@ export type RetryOutcome =
   /** Only a workflow that failed or was aborted can be retried. */
   | { kind: "refused"; status: WorkflowStatus };
 
+export type SignalOutcome =
+  | { kind: "sent"; status: WorkflowStatus }
+  /** The same key sent it before; nothing was done now. */
+  | { kind: "repeated"; status: WorkflowStatus }
+  /** The same key came before with another body. */
+  | { kind: "conflict" }
+  /** It has ended, or is being cancelled. */
+  | { kind: "ended"; status: WorkflowStatus };
+
 export interface ListQuery {
   tenant: string;
   status?: WorkflowStatus;
@@ -76,6 +85,13 @@ export interface WorkflowStore {
   cancel(tenant: string, id: string, reason?: string, compensates?: "compensates"): Promise<WorkflowStatus | undefined>;
   /** Lets a workflow go on that failed or was aborted. The same idempotency key retries it once. */
   retry(tenant: string, id: string, idempotencyKey?: string): Promise<RetryOutcome | undefined>;
+  /** Tells a workflow something, once for each idempotency key. Undefined when there is no such workflow. */
+  signal(
+    tenant: string,
+    id: string,
+    signal: { name: string; data?: Json; by: string },
+    idempotency?: { key: string; bodyHash: string },
+  ): Promise<SignalOutcome | undefined>;
   /** Stores a new workflow that shares the log up to `fromSeq`; see `forkLog`. Undefined when there is no source. */
   fork(
     tenant: string,
@@ -104,6 +120,8 @@ export interface Verdict {
   reason?: string;
   /** Of an effect that happened; null unless given. */
   result?: Json;
+  /** In place of the arguments that were to be approved. */
+  edit?: Json;
 }
 
 export type SettleOutcome =
@@ -118,7 +136,10 @@ export type SettleOutcome =
 export interface Inbox {
   /** Newest first. Undefined when the cursor is not one of ours. */
   list(query: ItemQuery): Promise<{ items: ItemView[]; cursor?: string } | undefined>;
-  /** Settled durably when it resolves so, by exactly one of however many ask; `by` is the id of an API key. */
+  /**
+   * Settled durably when it resolves so, by exactly one of however many ask; `by` is the id of an API key. Who says the
+   * very same again, because the answer was lost, gets it again.
+   */
   settle(tenant: string, item: string, verdict: Verdict, by: string): Promise<SettleOutcome>;
 }
 

@@ -1,5 +1,5 @@
 import { type AgentCatalog, planIssues } from "./plan.ts";
-import { probeInputIssues, unsupportedProbeFields } from "./probe-input.ts";
+import { probeInputIssues } from "./probe-input.ts";
 import { type Issue, jsonPointer, type WorkflowRequest } from "./request.ts";
 
 /** The agent type that tests drive a fleet with. */
@@ -48,12 +48,9 @@ export function unsupportedFields(request: WorkflowRequest): Issue[] {
   for (const field of ["budget", "callbackUrl"] as const) {
     if (request[field] !== undefined) refused.push([field]);
   }
-  return [
-    ...refused.map((path) => ({
-      path: jsonPointer(path),
-      code: "not-supported",
-      message: "is not supported by this release",
-    })),
-    ...probeInputs(request).flatMap(({ input, path }) => under(path, unsupportedProbeFields(input))),
-  ];
+  return refused.map((path) => ({
+    path: jsonPointer(path),
+    code: "not-supported",
+    message: "is not supported by this release",
+  }));
 }

@@ -1,7 +1,7 @@
 import { z } from "zod";
 import { Artifact } from "./event.ts";
 import { Failure } from "./failure.ts";
-import { Doubt, Escalation, ItemDecision, ItemKind, Quarantine } from "./item.ts";
+import { Approval, Doubt, Escalation, ItemDecision, ItemKind, Quarantine } from "./item.ts";
 import type { Json } from "./json.ts";
 import { PlanRequest, Priority } from "./request.ts";
 
@@ -33,7 +33,16 @@ export const TaskStatus = z.enum([
 ]);
 export type TaskStatus = z.infer<typeof TaskStatus>;
 
-const WaitReason = z.enum(["dependency", "concurrency", "schedule", "retry-backoff", "worker", "person"]);
+const WaitReason = z.enum([
+  "dependency",
+  "concurrency",
+  "schedule",
+  "retry-backoff",
+  "worker",
+  "person",
+  "signal",
+  "handoff",
+]);
 
 /** Why a task is not running. */
 export const WaitingFor = z.object({
@@ -75,6 +84,19 @@ export const Links = z.object({ self: z.string(), events: z.string(), cancel: z.
 export const SubmitView = z.object({ id: z.string(), status: WorkflowStatus, links: Links });
 export type SubmitView = z.infer<typeof SubmitView>;
 
+/** One agent handing a piece of work to another. */
+export const HandoffView = z.object({
+  id: z.int().meta({ description: "place of the event that asked for it" }),
+  from: z.string().meta({ description: "the task that hands over, and waits" }),
+  to: z.string().meta({ description: "agent type" }),
+  task: z.string().exactOptional().meta({ description: "that does it, once it is accepted" }),
+  status: z.enum(["requested", "accepted", "completed", "failed", "rolled_back"]),
+  error: Failure.exactOptional(),
+  requestedAt: Time,
+  endedAt: Time.exactOptional(),
+});
+export type HandoffView = z.infer<typeof HandoffView>;
+
 export const WorkflowView = z.object({
   id: z.string(),
   status: WorkflowStatus,
@@ -82,7 +104,7 @@ export const WorkflowView = z.object({
   plan: PlanRequest.nullable(),
   phase: z.string().nullable(),
   tasks: z.array(TaskView),
-  handoffs: z.array(z.unknown()),
+  handoffs: z.array(HandoffView),
   result: JsonValue.exactOptional(),
   error: Failure.extend({ taskId: z.string().exactOptional() }).exactOptional(),
   compensation: z.enum(["none", "done", "failed"]),
@@ -120,6 +142,7 @@ export const ItemView = z.object({
   detail: z.union([
     Doubt.extend({ attempt: z.int() }),
     Quarantine.extend({ attempt: z.int() }),
+    Approval.extend({ attempt: z.int() }),
     Escalation.extend({ attempt: z.int() }),
   ]),
   decisions: z.array(ItemDecision),

@@ -154,6 +154,11 @@ export const controls: readonly Control[] = [
     tampering: { defect: "items-are-settled-again" },
   },
   {
+    mistake: "an item expires that a person has just settled",
+    property: "validity",
+    tampering: { defect: "expires-over-an-answer" },
+  },
+  {
     mistake: "a task that waits for a person is scheduled without their word",
     property: "validity",
     tampering: { decide: headstrong },

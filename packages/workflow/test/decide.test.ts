@@ -231,6 +231,21 @@ describe("failures", () => {
     },
   );
 
+  test("a death in a process of its own asks nobody where the same look ends what is open", () => {
+    const { events } = decide(
+      running(parallel([task("a"), task("b", { compensate: { agent: "worker", input: "" } }), task("c")]), [
+        ...claimed,
+        ...done("b"),
+        crashed(3, "SIGKILL"),
+        lines.scheduled("c"),
+        lines.started("c"),
+        lines.failed("c", "critical"),
+      ]),
+      look,
+    );
+    expect(events.map(({ type }) => type)).toEqual(["task.cancelled", "workflow.compensating", "task.scheduled"]);
+  });
+
   test("a death in a process of its own quarantines the task, and the workflow waits for a person", () => {
     const { events, after } = decide(running(parallel([task("a")]), [...claimed, crashed(3, "SIGKILL")]), look);
     const detail = { deaths: 3, reason: "SIGKILL" };

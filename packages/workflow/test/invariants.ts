@@ -103,6 +103,11 @@ class Walk {
       case "item.opened":
       case "item.settled":
       case "item.expired":
+      case "handoff.requested":
+      case "handoff.accepted":
+      case "handoff.completed":
+      case "handoff.failed":
+      case "handoff.rolled_back":
       case "task.retrying":
       case "task.cancelled":
       case "task.compensated":
@@ -142,6 +147,7 @@ class Walk {
         if (startOf(before) > event.at) report("validity", "too early");
         return;
       case "workflow.submitted":
+      case "signal.received":
       case "cancel.requested":
         return;
     }
@@ -190,7 +196,7 @@ class Walk {
     }
     // Decisions fail tasks too: one that a person has given up, and one whose phases are refused.
     if (event.type === "task.failed" && event.epoch === undefined) {
-      if (event.data.error.class === "deadline") {
+      if (event.data.error.code === "deadline-passed") {
         const { deadline = Infinity } = task;
         if (deadline > event.at || deadline <= before.deadlinesFrom || isSettled(task.stage))
           report("validity", `${task.id} has until ${deadline}`);
@@ -198,6 +204,12 @@ class Walk {
       }
       const isGivenUp = task.stage.kind === "waiting" && task.stage.verdict !== undefined;
       if (kind !== "proposing" && !isGivenUp) report("validity", `${task.id} is ${kind}`);
+      return;
+    }
+    if (event.type !== "handoff.requested" && event.type.startsWith("handoff.")) {
+      // What nobody waits for any more is only put to an end.
+      const isEnding = event.type === "handoff.failed" || event.type === "handoff.rolled_back";
+      if (kind !== "parked" && !isEnding) report("validity", `${task.id} is ${kind}`);
       return;
     }
     if (event.type === "task.quarantined" || (event.type === "item.opened" && event.data.kind === "quarantine")) {
@@ -234,7 +246,8 @@ class Walk {
 }
 
 /** The tasks that must be settled before this one, read straight from the contract. */
-function needed(state: WorkflowState, { id, phase, undoes, needs }: TaskState): string[] {
+function needed(state: WorkflowState, { id, phase, origin, undoes, needs }: TaskState): string[] {
+  if (origin) return [];
   if (undoes !== undefined) return needs.tasks.filter((other) => state.tasks.get(other)?.stage.kind !== "waiting");
   const here: PhaseRequest | undefined = state.phases[phase]?.request;
   const index = here?.tasks.findIndex((task) => task.id === id) ?? 0;

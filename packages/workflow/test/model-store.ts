@@ -42,6 +42,8 @@ export type Defect =
   | "forks-are-not-told"
   /** An item may be settled that is not open any more. */
   | "items-are-settled-again"
+  /** An item expires that has just been settled. */
+  | "expires-over-an-answer"
   /** A look that is settled forgets facts that came while it went on. */
   | "settle-forgets-facts";
 
@@ -54,6 +56,8 @@ export interface OpenItem {
   taskId: string;
   attempt: number;
   kind: ItemKind;
+  /** Whether it waits only for a time. */
+  expires: boolean;
 }
 
 interface Claim {
@@ -160,6 +164,9 @@ export class ModelStore {
     for (const { request } of state.isPlanned ? state.phases : []) {
       for (const task of request.tasks) this.#specs.set(task.id, task);
     }
+    for (const { id: taskId, agent, input, origin } of state.tasks.values()) {
+      if (origin) this.#specs.set(taskId, { id: taskId, agent, input });
+    }
     this.#isQueued = state.status === "queued";
     if (!this.#isQueued) this.#due = { at: now, cause: "fact" };
   }
@@ -223,13 +230,17 @@ export class ModelStore {
     const claims = this.#changed(changes);
     if (!claims) return "claimed";
     const expired = events.flatMap((event) => (event.type === "item.expired" ? [event.data.item] : []));
-    if (expired.some((item) => !this.#items.has(item))) return "settled";
+    const isSettled = expired.some((item) => !this.#items.has(item));
+    if (isSettled && this.#defect !== "expires-over-an-answer") return "settled";
     for (const item of expired) this.#items.delete(item);
     for (const [taskId, claim] of claims) {
       this.#claims.set(taskId, claim);
       this.#leases.delete(taskId);
     }
     for (const event of events) {
+      if (event.type === "handoff.accepted") {
+        this.#specs.set(event.data.task, { id: event.data.task, agent: "plain", input: "work" });
+      }
       if (event.type === "workflow.compensating") {
         this.#hasCancel = false;
         this.#isUndoing = true;
@@ -322,6 +333,7 @@ export class ModelStore {
     this.#leases.delete(writer.taskId);
     if (output !== undefined) this.outputs.set(writer.taskId, output);
     this.#append([event]);
+    if (event.type === "task.released" && event.data.awaits) this.isAwaited = true;
     const mayBeQuiet = event.type === "task.completed" && event.data.append === undefined;
     if (mayBeQuiet && this.#quiet > 0) this.#quiet--;
     else if (mayBeQuiet && this.#waves.length > 0) return this.#scheduleWave();
@@ -336,11 +348,22 @@ export class ModelStore {
 
   /** Whether the word of a person was taken: the first one on an item is. */
   answer({ id, taskId, attempt }: OpenItem, decision: ItemDecision): boolean {
+    if (this.#closed()) return false;
     const isOpen = this.#items.delete(id) || this.#defect === "items-are-settled-again";
-    if (this.#closed() || !isOpen) return false;
+    if (!isOpen) return false;
     this.#append([{ type: "item.settled", taskId, attempt, data: { item: id, decision, by: "person" } }]);
     this.#wantLook();
     return true;
+  }
+
+  /** Whether some task waits for a signal that has not come. */
+  isAwaited = false;
+
+  signal(): void {
+    if (this.#closed()) return;
+    this.#append([{ type: "signal.received", data: { name: "go", by: "person" } }]);
+    this.isAwaited = false;
+    this.#wantLook();
   }
 
   cancel(compensates = false): void {
@@ -388,7 +411,7 @@ export class ModelStore {
       if (event.type !== "item.opened") continue;
       const { taskId, attempt, data } = event;
       const id = itemIdOf(workflowId, seq);
-      this.#items.set(id, { id, taskId, attempt, kind: data.kind });
+      this.#items.set(id, { id, taskId, attempt, kind: data.kind, expires: "expiresInMs" in data });
     }
   }
 

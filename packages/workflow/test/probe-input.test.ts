@@ -1,4 +1,4 @@
-import { ProbeInput, probeInputIssues, unsupportedProbeFields } from "@flotilla/workflow";
+import { ProbeInput, probeInputIssues } from "@flotilla/workflow";
 import { describe, expect, test } from "vitest";
 
 const paths = (issues: { path: string }[]) => issues.map(({ path }) => path);
@@ -17,10 +17,11 @@ describe("the input of the probe", () => {
       ],
     },
     { fail: [{ attempt: 1, class: "rate-limit" }], crash: [{}] },
+    { approval: { summary: "sure?" }, awaitSignal: "go" },
+    { handoff: { to: "probe", payload: { output: 1 } } },
     { steps: [{ tool: "idempotent" }], crash: [{ step: 0, at: "during" }] },
   ])("is taken: %j", (input) => {
     expect(probeInputIssues(input)).toEqual([]);
-    expect(unsupportedProbeFields(input)).toEqual([]);
     expect(ProbeInput.safeParse(input).success).toBe(true);
   });
 
@@ -95,21 +96,4 @@ describe("the input of the probe", () => {
   test("shows the problems beside a template", () => {
     expect(paths(probeInputIssues({ sleepMs: "{{input.ms}}", busyMs: "soon" }))).toEqual(["/busyMs"]);
   });
-
-  test("may name what this release does not do, and is told where", () => {
-    const input = {
-      handoff: { to: "research", payload: {} },
-      approval: { summary: "sure?" },
-      awaitSignal: "go",
-    };
-    expect(probeInputIssues(input)).toEqual([]);
-    expect(paths(unsupportedProbeFields(input))).toEqual(["/handoff", "/approval", "/awaitSignal"]);
-  });
-
-  test.each([null, "text", 7, [], { steps: 1 }, { steps: [null, "pure"] }])(
-    "of any shape can be asked for what is not supported: %j",
-    (input) => {
-      expect(unsupportedProbeFields(input)).toEqual([]);
-    },
-  );
 });

@@ -21,8 +21,10 @@ export interface Behaviour {
   kills: number;
   /** Its deadline goes by in the moment in which the process dies that it has to itself, or somebody cancels. */
   isCancelledDying: boolean;
-  /** Claims that then leave an effect in doubt. */
+  /** Claims that then leave an effect in doubt, or ask for approval. */
   doubts: number;
+  /** Whether they ask, and how long the person has, wait for a signal or hand over, to somebody or to nobody; undefined where an effect is in doubt. */
+  asks?: { expiresInMs?: number } | "signal" | "handoff" | "refused";
   /** What a planner appends; may be nonsense. */
   append?: unknown[];
 }
@@ -84,6 +86,7 @@ interface TaskSeed {
   kills: number;
   isCancelledDying: boolean;
   doubts: number;
+  asks: { expiresInMs?: number } | "signal" | "handoff" | "refused" | undefined;
   timeoutMs: number | undefined;
   deadlineMs: number | undefined;
   append: "none" | "sequential" | "parallel" | "invalid" | "forbidden";
@@ -125,6 +128,15 @@ const taskSeed = (withTimeouts: boolean): fc.Arbitrary<TaskSeed> =>
     kills: often(0, fc.constantFrom(1, 2, 3, 3, 4), 5),
     isCancelledDying: often(false, fc.constant(true)),
     doubts: often(0, fc.integer({ min: 1, max: 2 }), 7),
+    asks: fc.constantFrom<TaskSeed["asks"][]>(
+      undefined,
+      {},
+      { expiresInMs: 200 },
+      { expiresInMs: 2000 },
+      "signal",
+      "handoff",
+      "refused",
+    ),
     timeoutMs: withTimeouts
       ? often<number | undefined>(undefined, fc.constantFrom(200, 1000, 9000))
       : fc.constant(undefined),
@@ -238,7 +250,7 @@ function built(
   const behaviours = new Map<string, Behaviour>();
   seeds
     .flatMap(({ tasks }) => tasks)
-    .forEach(({ failures, failure, durationMs, kills, isCancelledDying, doubts, append, undo }, place) => {
+    .forEach(({ failures, failure, durationMs, kills, isCancelledDying, doubts, asks, append, undo }, place) => {
       const id = `t${place}`;
       if (undo) behaviours.set(undoIdOf(id), { ...calm, durationMs, ...undo });
       behaviours.set(id, {
@@ -248,6 +260,7 @@ function built(
         kills,
         isCancelledDying,
         doubts,
+        ...given("asks", asks),
         ...(append === "none" ? {} : { append: appended(id, append) }),
       });
     });

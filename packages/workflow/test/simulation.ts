@@ -13,8 +13,10 @@ import {
   type Json,
   lookEveryMs,
   type Look,
+  type OpenedItem,
   resolveTemplates,
   type TaskRequest,
+  type TaskStage,
   type WorkflowEvent,
   type WorkflowState,
 } from "@flotilla/workflow";
@@ -24,6 +26,7 @@ import {
   type Defect,
   type LookCause,
   ModelStore,
+  type OpenItem,
   type Origin,
   type Taken,
   workflowId as id,
@@ -61,6 +64,7 @@ export interface Run {
 const defaults = { attempts: 3, concurrency: 1000 };
 const longestRunMs = 15 * 60_000;
 const doubt = { step: "s", tool: "s", key: "k", argumentsBytes: 2, argumentsHash: "h" };
+const approval = { step: "s", action: "a", arguments: null, argumentsHash: "h" };
 
 /** An actor stops at each point where others may come between; it says whether it did something. */
 type Actor = Generator<boolean, never>;
@@ -158,7 +162,7 @@ class Simulation {
 
   #disturb(): void {
     const { faults } = this.#scenario;
-    const action = this.#choose(41);
+    const action = this.#choose(42);
     const place = this.#choose(3);
     if (action < 16) this.#supervisors[place]?.next();
     else if (action < 32) this.#workers[place]?.next();
@@ -168,12 +172,12 @@ class Simulation {
     else if (action === 37) this.#disturbWorker(place);
     else if (action === 39 && faults.retries) this.#store.retry();
     else if (action === 38 && faults.cancel && this.#happens(4)) this.#store.cancel(this.#happens(2));
-    else if (action === 40) this.#answer();
+    else if (action === 40) this.#tell();
+    else if (action === 41) this.#answer();
   }
 
   /** A person says something about one of the items; now and then two at once do. */
-  #answer(): void {
-    const { items } = this.#store;
+  #answer(items: readonly OpenItem[] = this.#store.items): void {
     const item = items[this.#choose(Math.max(1, items.length))];
     if (!item) return;
     const decisions = decisionsOf(item.kind);
@@ -182,6 +186,11 @@ class Simulation {
       const decision = decisions[(this.#choose(decisions.length) + this.#answers++) % decisions.length];
       if (decision) this.#store.answer(item, decision);
     }
+  }
+
+  /** Somebody sends a signal, whether a task waits for it by now or not. */
+  #tell(): void {
+    if (this.#happens(4)) this.#store.signal();
   }
 
   #disturbWorker(place: number): void {
@@ -211,7 +220,8 @@ class Simulation {
         if (actor.next().value) isBusy = true;
       }
     }
-    this.#answer();
+    this.#answer(this.#store.items.filter(({ expires }) => !expires));
+    if (this.#store.isAwaited) this.#store.signal();
     const next = Math.min(this.#store.nextWake, this.#queue.nextWake) - this.#store.now;
     this.#advance(Math.max(1, Math.min(next, 1000)));
   }
@@ -258,6 +268,8 @@ class Simulation {
       }
       this.#examine(taken, state, decision, look);
       yield true;
+      // Where an item expires a word may come in the last moment.
+      if (decision.events.some(({ type }) => type === "item.expired") && store.log.length % 2 === 0) this.#answer();
       const seen = this.#commit(taken, state, decision);
       yield true;
       if (seen === undefined) {
@@ -292,8 +304,7 @@ class Simulation {
     const again = this.#decide(decision.after, { ...look, missing: [] });
     this.#restless.push(...again.events.map(({ type }) => type));
     const isTime =
-      firstDeadline(state) <= now ||
-      [...state.tasks.values()].some(({ stage }) => stage.kind === "pending" && (stage.notBefore ?? Infinity) <= now);
+      firstDeadline(state) <= now || [...state.tasks.values()].some(({ stage }) => (timerOf(stage) ?? Infinity) <= now);
     // A fact that came after the take, and was read with the log, has asked for a look of its own.
     const isAskedFor = isTime || state.seq > (lines.at(-1)?.seq ?? 0);
     if (cause === "safety" && decision.events.length > 0 && !isAskedFor) this.#saved++;
@@ -347,7 +358,7 @@ class Simulation {
     const writer = { taskId: spec.id, epoch, holder };
     const holding: Holding = { writer, isAwake: true, isLost: false, isHandedBack: false };
     this.#holdings.set(place, holding);
-    const { durationMs, kills, isCancelledDying, doubts } = this.#behaviour(spec.id);
+    const { durationMs, kills, isCancelledDying, doubts, asks } = this.#behaviour(spec.id);
     const at = { taskId: spec.id, attempt: job.attempt, epoch };
     if (this.#scenario.faults.workers && epoch <= kills) {
       if (job.deaths < isolationDeaths) return false;
@@ -359,7 +370,19 @@ class Simulation {
       return true;
     }
     if (this.#scenario.faults.workers && epoch <= kills + doubts) {
-      const data = { kind: "outcome-unknown" as const, summary: "", detail: doubt };
+      if (asks === "handoff" || asks === "refused") {
+        const data = { to: asks === "handoff" ? "plain" : "nobody", payload: "work", step: "s", inputHash: "h" };
+        store.record(writer, "released", { type: "handoff.requested", ...at, data });
+        return true;
+      }
+      if (asks === "signal") {
+        const awaits = { signal: "go", nth: 1, step: "s", inputHash: "h" };
+        store.record(writer, "released", { type: "task.released", ...at, data: { reason: "waits", awaits } });
+        return true;
+      }
+      const data: OpenedItem = asks
+        ? { kind: "approval", summary: "", detail: approval, ...asks }
+        : { kind: "outcome-unknown", summary: "", detail: doubt };
       store.record(writer, "parked", { type: "item.opened", ...at, data });
       return true;
     }
@@ -413,9 +436,15 @@ function causeOf({ after, nextLook, admit }: Decision): LookCause {
   if (admit) return "admission";
   if (nextLook === firstDeadline(after) || nextLook === startOf(after)) return "timer";
   const isTimer = [...after.tasks.values()].some(
-    (task) => task.stage.kind === "pending" && task.stage.notBefore === nextLook && isReady(after, task),
+    (task) => timerOf(task.stage) === nextLook && (task.stage.kind !== "pending" || isReady(after, task)),
   );
   return isTimer ? "timer" : "safety";
+}
+
+/** When a stage is to be looked at whatever happens. */
+function timerOf(stage: TaskStage): number | undefined {
+  if (stage.kind === "pending") return stage.notBefore;
+  return stage.kind === "waiting" ? stage.expiresAt : undefined;
 }
 
 /** A small value that differs when the text does. */

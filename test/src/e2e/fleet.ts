@@ -166,7 +166,8 @@ export class Fleet {
 
   /** What the steps of probes have done to the world outside, so far. */
   async effects(): Promise<Effect[]> {
-    const text = await readFile(effectsFile(this.ready.dataDir), "utf8");
+    // The file is there from the first effect on.
+    const text = await readFile(effectsFile(this.ready.dataDir), "utf8").catch(() => "");
     return text
       .split("\n")
       .filter((line) => line !== "")

@@ -15,25 +15,28 @@ import { invalidBody, notFound, Problem } from "../problem.ts";
 import { ItemParameters } from "../query.ts";
 import { idOf } from "./workflows.ts";
 
-/** A person's word on a result stands in the journal itself, which holds no more than this of one step. */
-const maxResultBytes = 32_768;
-const maxResultDepth = 32;
+/** A person's word stands in the journal itself, which holds no more than this of one step. */
+const maxWordBytes = 32_768;
+const maxWordDepth = 32;
 
 const ItemParams = z.object({ item: z.string().regex(itemIdPattern) });
 const ItemPage = z.object({ items: z.array(ItemView), cursor: z.string().exactOptional() });
 
 const JsonValue = z.custom<Json>((value) => value !== undefined, "is required");
+const Word = JsonValue.refine(
+  (value) => !isDeeperThan(value, maxWordDepth) && Buffer.byteLength(JSON.stringify(value)) <= maxWordBytes,
+  "must be at most 32 KB of JSON, 32 levels deep",
+);
 const SettleRequest = z
   .strictObject({
     decision: ItemDecision,
     reason: z.string().max(1000).exactOptional(),
-    edit: JsonValue.exactOptional().meta({ description: "not supported by this release" }),
-    result: JsonValue.refine(
-      (value) => !isDeeperThan(value, maxResultDepth) && Buffer.byteLength(JSON.stringify(value)) <= maxResultBytes,
-      "must be at most 32 KB of JSON, 32 levels deep",
-    )
-      .exactOptional()
-      .meta({ description: "with `happened`: what the effect gave; null unless given" }),
+    edit: Word.exactOptional().meta({ description: "with `edit`: what may be done in place of what was asked" }),
+    result: Word.exactOptional().meta({ description: "with `happened`: what the effect gave; null unless given" }),
+  })
+  .refine(({ decision, edit }) => (edit === undefined) === (decision !== "edit"), {
+    path: ["edit"],
+    message: "goes with the decision `edit`, and with no other",
   })
   .refine(({ decision, result }) => result === undefined || decision === "happened", {
     path: ["result"],
@@ -69,20 +72,16 @@ export function inboxRoutes(app: FastifyInstance, { inbox }: { inbox: Inbox }): 
     config: {
       doc: {
         id: "settleItem",
-        summary: "Settle an item; of however many answers to one item, the first holds",
+        summary: "Settle an item; the first answer holds, and whoever repeats it word for word gets the same",
         params: ItemParams,
         body: { schema: SettleRequest, isRequired: true },
         answers: { 200: { description: "Settled by this call", content: { "application/json": SettledItem } } },
-        problems: ["not-found", "already-settled", "not-supported", "unknown-outcome"],
+        problems: ["not-found", "already-settled", "unknown-outcome"],
       },
     },
     handler: async (request) => {
       const { item } = idOf(ItemParams, request.params);
-      const { edit, ...verdict } = parse(SettleRequest, request.body ?? {});
-      if (edit !== undefined) {
-        const errors = [{ path: "/edit", code: "not-supported", message: "is not supported by this release" }];
-        throw new Problem("not-supported", "nothing that waits can be edited yet", { errors });
-      }
+      const verdict = parse(SettleRequest, request.body ?? {});
       const { tenant, id: by } = callerOf(request);
       const outcome = await inbox.settle(tenant, item, verdict, by);
       switch (outcome.kind) {

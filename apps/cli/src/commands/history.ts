@@ -3,12 +3,13 @@ import { z } from "zod";
 import type { CommandHost } from "../action.ts";
 import { addConnectionOptions, connectFleet, connectionOptions } from "../connect.ts";
 import { exitCode } from "../exit.ts";
-import { inputFrom } from "../request.ts";
+import { inputFrom, jsonFrom } from "../request.ts";
 
-/** Adds the commands that go on from what a workflow has done: `retry` and `fork`. */
+/** Adds the commands that go on from what a workflow has done, or tell it something: `retry`, `fork` and `signal`. */
 export function addHistoryCommands(host: CommandHost): void {
   addRetry(host);
   addFork(host);
+  addSignal(host);
 }
 
 const keyOption = (effect: string) => new Option("--idempotency-key <key>", effect);
@@ -27,6 +28,32 @@ function addRetry({ parent, act }: CommandHost): void {
     const retried = await client.retry(id, call);
     if (terminal.json) terminal.emit(retried);
     else terminal.say(retried.status);
+    return exitCode.done;
+  });
+}
+
+function addSignal({ parent, act }: CommandHost): void {
+  const command = parent
+    .command("signal")
+    .description("tell a workflow something that its tasks wait for, or will wait for")
+    .argument("<id>", "of the workflow")
+    .addOption(new Option("--name <name>", "of the signal").makeOptionMandatory())
+    .addOption(new Option("--data <json>", "for the tasks that wait for it"))
+    .addOption(keyOption("sending it again under the same key does nothing"));
+  const options = z.object({
+    ...connectionOptions,
+    name: z.string(),
+    data: z.string().exactOptional(),
+    idempotencyKey: z.string().exactOptional(),
+  });
+  act(addConnectionOptions(command), options, async ({ options, config, terminal }, id = "") => {
+    const { name, idempotencyKey } = options;
+    const data = options.data === undefined ? {} : { data: jsonFrom("--data", options.data) };
+    const client = await connectFleet(options, config);
+    const call = { signal: terminal.interrupted, ...(idempotencyKey !== undefined && { idempotencyKey }) };
+    const told = await client.signal(id, { name, ...data }, call);
+    if (terminal.json) terminal.emit(told);
+    else terminal.say(told.status);
     return exitCode.done;
   });
 }

@@ -1,14 +1,19 @@
 import type { ItemView } from "@flotilla/workflow";
 import { ItemDecision, ItemKind } from "@flotilla/workflow";
-import { Option } from "commander";
+import { type Command, Option } from "commander";
 import { z } from "zod";
 import type { CommandHost } from "../action.ts";
 import { addConnectionOptions, connectFleet, connectionOptions } from "../connect.ts";
-import { CliError, exitCode } from "../exit.ts";
+import { exitCode } from "../exit.ts";
+import { jsonFrom } from "../request.ts";
 
-/** Adds the commands for what waits for a person: `inbox` and `settle`. */
+/** Adds the commands for what waits for a person: `inbox`, `approve`, `deny` and `settle`. */
 export function addInboxCommands(host: CommandHost): void {
   addInbox(host);
+  const approve = host.parent.command("approve");
+  addWord(host, approve, "approve", "let a task do what it asks approval for, exactly as `flotilla inbox` shows it");
+  const deny = host.parent.command("deny");
+  addWord(host, deny, "deny", "refuse a task what it asks approval for: the task fails");
   addSettle(host);
 }
 
@@ -49,6 +54,23 @@ function addInbox({ parent, act }: CommandHost): void {
   });
 }
 
+function addWord({ act }: CommandHost, word: Command, decision: "approve" | "deny", description: string): void {
+  const command = word
+    .description(description)
+    .argument("<item>", "of the inbox")
+    .addOption(new Option("--reason <text>", "kept in the log of the workflow"));
+  const options = z.object({ ...connectionOptions, reason: z.string().exactOptional() });
+  act(addConnectionOptions(command), options, async ({ options, config, terminal }, item = "") => {
+    const { reason } = options;
+    const client = await connectFleet(options, config);
+    const verdict = { decision, ...(reason !== undefined && { reason }) };
+    const settled = await client.settle(item, verdict, { signal: terminal.interrupted });
+    if (terminal.json) terminal.emit(settled);
+    else terminal.say(`${settled.id}  ${settled.decision}`);
+    return exitCode.done;
+  });
+}
+
 function addSettle({ parent, act }: CommandHost): void {
   const command = parent
     .command("settle")
@@ -60,18 +82,21 @@ function addSettle({ parent, act }: CommandHost): void {
         .makeOptionMandatory(),
     )
     .addOption(new Option("--reason <text>", "kept in the log of the workflow"))
-    .addOption(new Option("--result <json>", "with `happened`: what the effect gave"));
+    .addOption(new Option("--result <json>", "with `happened`: what the effect gave"))
+    .addOption(new Option("--edit <json>", "with `edit`: what may be done in place of what was asked"));
   const options = z.object({
     ...connectionOptions,
     decision: ItemDecision,
     reason: z.string().exactOptional(),
     result: z.string().exactOptional(),
+    edit: z.string().exactOptional(),
   });
   act(addConnectionOptions(command), options, async ({ options, config, terminal }, item = "") => {
     const { decision, reason } = options;
-    const result = options.result === undefined ? {} : { result: parsed(options.result) };
+    const result = options.result === undefined ? {} : { result: jsonFrom("--result", options.result) };
+    const edit = options.edit === undefined ? {} : { edit: jsonFrom("--edit", options.edit) };
     const client = await connectFleet(options, config);
-    const verdict = { decision, ...(reason !== undefined && { reason }), ...result };
+    const verdict = { decision, ...(reason !== undefined && { reason }), ...result, ...edit };
     const settled = await client.settle(item, verdict, { signal: terminal.interrupted });
     if (terminal.json) terminal.emit(settled);
     else terminal.say(`${settled.id}  ${settled.decision}`);
@@ -79,17 +104,9 @@ function addSettle({ parent, act }: CommandHost): void {
   });
 }
 
-function parsed(text: string) {
-  try {
-    return z.json().parse(JSON.parse(text));
-  } catch {
-    throw new CliError(exitCode.usage, "--result takes JSON");
-  }
-}
-
-function describeItem({ id, kind, summary, decisions, openedAt, detail }: ItemView): string[] {
+function describeItem({ id, kind, summary, decisions, openedAt, expiresAt, detail }: ItemView): string[] {
   return [
-    `${id}  ${kind}  ${openedAt}`,
+    `${id}  ${kind}  ${openedAt}${expiresAt === undefined ? "" : `, expires ${expiresAt}`}`,
     `  ${summary}`,
     ...("key" in detail ? [`  key ${detail.key}`] : []),
     ...("arguments" in detail ? [`  arguments ${JSON.stringify(detail.arguments)}`] : []),

@@ -55,6 +55,18 @@ export class ProgressTracker {
         return this.#end("cancelled", event.data.reason);
       case "cancel.requested":
         return "cancel requested";
+      case "signal.received":
+        return `signal ${event.data.name} received`;
+      case "handoff.requested":
+        this.#set(event.taskId, { state: "waiting" });
+        return `${event.taskId} hands over to ${event.data.to}`;
+      case "handoff.accepted":
+      case "handoff.rolled_back":
+        return undefined;
+      case "handoff.completed":
+        return `${event.taskId} has back what it handed over`;
+      case "handoff.failed":
+        return `what ${event.taskId} handed over failed: ${event.data.error.message} (${event.data.error.code})`;
       case "retry.requested":
         this.progress.status = "running";
         return "retry requested";
@@ -84,13 +96,16 @@ export class ProgressTracker {
       case "task.crashed":
         return `${event.taskId} lost its worker`;
       case "task.released":
-        return `${event.taskId} was handed back: ${event.data.reason}`;
+        if (event.data.awaits) this.#set(event.taskId, { state: "waiting", message: event.data.reason });
+        return event.data.awaits
+          ? `${event.taskId} ${event.data.reason}`
+          : `${event.taskId} was handed back: ${event.data.reason}`;
       case "task.cancelled":
         this.#set(event.taskId, { state: "cancelled", endedAt: at });
         return undefined;
       case "workflow.waiting":
         this.progress.status = "waiting";
-        return "waits for a person: see flotilla inbox";
+        return "waits for a person or a signal: see flotilla inbox";
       case "workflow.resumed":
         this.progress.status = "running";
         return "goes on";

@@ -1,6 +1,6 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import { APICallError } from "@ai-sdk/provider";
-import { type Json, ProbeInput, TaskError, unsupportedProbeFields } from "@flotilla/workflow";
+import { type Json, ProbeInput, TaskError } from "@flotilla/workflow";
 import { z } from "zod";
 import { type Agent, type AgentContext, defineAgent } from "../agent.ts";
 import { type Effect, NotAppliedError } from "../effect.ts";
@@ -32,19 +32,13 @@ export function createProbe(effectsPath?: string): Agent {
     description: "Does what it is told, for tests and benchmarks; asks no model.",
     input: ProbeInput,
     output: ProbeOutput,
-    async run(ctx, input) {
-      const refused = unsupportedProbeFields(input).map(({ path }) => path);
-      if (refused.length > 0) {
-        throw new TaskError({
-          class: "data",
-          code: "not-supported",
-          message: `not supported by this release: ${refused.join(", ")}`,
-        });
-      }
+    async run(ctx, asked) {
+      await dieIfTold(ctx, asked.crash, "before", undefined);
+      const input = await approved(ctx, asked);
       const steps = input.steps ?? [];
+      const signal = input.awaitSignal === undefined ? null : await ctx.awaitSignal(input.awaitSignal);
       let executedSteps = 0;
 
-      await dieIfTold(ctx, input.crash, "before", undefined);
       for (const [index, step] of steps.entries()) {
         await dieIfTold(ctx, input.crash, "before", index);
         await takeStep(ctx, effects, step, index, async (signal, apply) => {
@@ -66,9 +60,11 @@ export function createProbe(effectsPath?: string): Agent {
       if (input.busyMs) keepBusy(input.busyMs);
       const told = failureTold(ctx, input.fail, undefined);
       if (told) throw told;
+      const { handoff } = input;
+      const given = handoff ? await ctx.handoff(handoff.to, handoff.payload) : signal;
       return {
         output: {
-          output: input.output ?? (input.outputBytes === undefined ? null : "x".repeat(input.outputBytes)),
+          output: input.output ?? (input.outputBytes === undefined ? given : "x".repeat(input.outputBytes)),
           attempt: ctx.attempt,
           claim: ctx.claim,
           executedSteps,
@@ -78,6 +74,15 @@ export function createProbe(effectsPath?: string): Agent {
       };
     },
   });
+}
+
+/** What the probe may do: all that it was told, or what a person put in place of that. */
+async function approved(ctx: AgentContext, { approval, ...given }: ProbeInput): Promise<ProbeInput> {
+  if (!approval) return given;
+  const allowed = await ctx.approve("input", given, approval);
+  const parsed = ProbeInput.safeParse(allowed);
+  if (parsed.success) return parsed.data;
+  throw new TaskError({ class: "data", code: "invalid-edit", message: z.prettifyError(parsed.error) });
 }
 
 /** Takes a step of the probe, durable as its class wants it; `run` is handed the call to the world outside. */

@@ -4,7 +4,8 @@
 --   number of events, then each as JSON; number of claim changes, then each as kind ('open' | 'revoke' | 'close' | 'reopen'), task, epoch,
 --   attempt, dispatch; number of fields of the index that go with them, then each as name, value; number of items
 --   that are opened, then each as the place among the events of the one that opens it, kind; number of items that
---   expire, then each as the seq of the line that opened it. The end of a workflow closes its items; while it is
+--   expire, then each as the seq of the line that opened it; number of entries of journals that go with dispatches, then
+--   each as task, key, entry (JSON). The end of a workflow closes its items; while it is
 --   'waiting' it is not active.
 -- Answer per item: {'ok', seq of the first event, now} or {'stale'} (another decision came first, or another look has it: whoever
 --   commits must also be the one whose missing settlement has its dispatches repeated) or {'claimed', task}
@@ -43,7 +44,7 @@ end
 local answers = {}
 while position < #ARGV do
   local id, token, revision, seen, status, keptMs = nextArg(), nextArg(), nextNumber(), nextNumber(), nextArg(), nextNumber()
-  local events, changes, specs, items, expired = {}, {}, {}, {}, {}
+  local events, changes, specs, items, expired, gifts = {}, {}, {}, {}, {}, {}
   for i = 1, nextNumber() do events[i] = nextArg() end
   for i = 1, nextNumber() do
     changes[i] = { kind = nextArg(), task = nextArg(), epoch = nextNumber(), attempt = nextNumber(), dispatch = nextNumber() }
@@ -51,6 +52,7 @@ while position < #ARGV do
   for i = 1, 2 * nextNumber() do specs[i] = nextArg() end
   for i = 1, nextNumber() do items[i] = { nextNumber(), nextArg() } end
   for i = 1, nextNumber() do expired[i] = nextArg() end
+  for i = 1, nextNumber() do gifts[i] = { nextArg(), nextArg(), nextArg() } end
 
   local index = indexKey(id)
   local held = redis.call('HMGET', index, 'revision', 'tip', 'status', 'tenant', 'createdAt', 'endedAt', 'token', 'items',
@@ -75,6 +77,10 @@ while position < #ARGV do
         table.insert(fields, claimField(task))
         table.insert(fields, formatClaim(claim))
         redis.call('ZREM', LEASES, leaseMember(id, task))
+      end
+      for _, gift in ipairs(gifts) do
+        redis.call('HSET', journalKey(id, gift[1]), gift[2], gift[3])
+        noteChange(id, 'journal:' .. gift[1])
       end
       for _, field in ipairs(specs) do table.insert(fields, field) end
       writeHash(index, fields)

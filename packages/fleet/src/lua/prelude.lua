@@ -17,7 +17,8 @@ local RELAY = SHARD .. ':relay'   -- workflow -> when the archive is to look at 
 -- after those schedules, 0 for none), unsure (1 while jobs of a wave may not have been added), token (of the look that
 -- has the workflow, or ''), cancel (1 once asked for), undoing (1 once what was done is
 -- being undone), items (those that are open); input (JSON); by task `spec:<task>` and `claim:<task>`; by hash of
--- the idempotency key of a retry `retry:<hash>`; by number `wave:<n>`, which is 'quiet completions in it', 'whether
+-- the idempotency key of a retry `retry:<hash>`, of a signal `signal:<hash>`, which is the hash of its body; by the seq of a settled item `answer:<seq>`, which is the hash of what
+-- was said by whom, a blank, and when; by number `wave:<n>`, which is 'quiet completions in it', 'whether
 -- another follows (0 | 1)', 'task:agent:priority' of each of its tasks, comma separated, each followed by a blank, then
 -- the event (JSON).
 -- For the archive: incarnation (1, one more after each rebuild), changes (number of changes beside the log), shipped and
@@ -116,6 +117,7 @@ end
 local function claimField(task) return 'claim:' .. task end
 local function specField(task) return 'spec:' .. task end
 local function waveField(number) return 'wave:' .. number end
+local function answerField(seq) return 'answer:' .. seq end
 
 -- What scripts must know of a workflow, and of one of its tasks where one is named.
 local function readIndex(id, task)

@@ -85,6 +85,7 @@ export function itemRules(newShard: () => Shard): void {
       expect(await shard.answer(id, seq, { entry: "happened" })).toBeTypeOf("number");
       expect(await itemsOf(shard, id)).toEqual({ listed: [], counted: [], index: "" });
       expect(await shard.journal(id, "a")).toEqual(["pay", "happened"]);
+      expect(await shard.connection.zcount(shard.key(id, "changes"), 2, "+inf")).toBe(1);
       expect((await shard.types(id)).at(-1)).toBe("item.settled");
       expect(await shard.due(id)).toBeLessThanOrEqual(await shard.now());
     });
@@ -122,6 +123,19 @@ export function itemRules(newShard: () => Shard): void {
       expect(await shard.contents()).toEqual(before);
     });
 
+    test("again with the same word gets the same answer and changes nothing, even after the end", async () => {
+      const shard = newShard();
+      const { id, revision, seq } = await parked(shard);
+      const at = await shard.answer(id, seq, { word: "mine" });
+      expect(at).toBeTypeOf("number");
+      await shard.commit(id, { token: "", revision, seen: seq + 1, status: "failed", ended: true });
+      const before = await shard.contents();
+      expect(await shard.answer(id, seq, { word: "mine" })).toBe(at);
+      expect(await shard.answer(id, seq, { word: "another" })).toBe("settled");
+      expect(await shard.answer(id, seq, { word: "mine", owner: "other" })).toBeNull();
+      expect(await shard.contents()).toEqual(before);
+    });
+
     test("knows nothing of another tenant's workflow, nor of one that is not there", async () => {
       const shard = newShard();
       const { id, seq } = await parked(shard);
@@ -152,6 +166,32 @@ export function itemRules(newShard: () => Shard): void {
         counted: ["outcome-unknown", "1"],
       });
       expect(await shard.connection.hget(shard.key(id, "index"), "items")).toBe("");
+    });
+
+    test("by which an item expires takes it from the inbox, and no other", async () => {
+      const shard = newShard();
+      const { id, revision, seq } = await parked(shard);
+      const opens = { events: [{ type: "item.opened", data: { kind: "quarantine" } }] };
+      await shard.commit(id, { token: "", revision, ...opens, items: [[1, "quarantine"]] });
+      const events = [{ type: "item.expired" }];
+      const [answer] = await shard.commit(id, { token: "", revision: revision + 1, events, expired: [seq] });
+      expect(answer).toBe("ok");
+      expect(await itemsOf(shard, id)).toEqual({
+        listed: [`${id}.${seq + 1}`],
+        counted: ["quarantine", "1"],
+        index: `${seq + 1}:quarantine `,
+      });
+      expect(await shard.answer(id, seq)).toBe("settled");
+    });
+
+    test("by which an item expires that was settled meanwhile is refused whole", async () => {
+      const shard = newShard();
+      const { id, revision, seq } = await parked(shard);
+      await shard.answer(id, seq);
+      const before = await shard.contents();
+      const commit = { token: "", revision, events: [{ type: "item.expired" }], expired: [seq] };
+      expect(await shard.commit(id, commit)).toEqual(["settled", String(seq)]);
+      expect(await shard.contents()).toEqual(before);
     });
 
     test("by which a workflow waits makes room for another, until it goes on", async () => {

@@ -106,9 +106,6 @@ const bodies: Row[] = [
     ),
     `400 invalid-body ${task}/compensate/input/output`,
   ),
-  submit("a handoff", alone({ input: { handoff: { to: "probe", payload: {} } } }), "422 not-supported /input/handoff"),
-  submit("an approval", alone({ input: { approval: { summary: "may I?" } } }), "422 not-supported /input/approval"),
-  submit("a signal", alone({ input: { awaitSignal: "go" } }), "422 not-supported /input/awaitSignal"),
 ];
 
 const unknown = `wf_0a_${"z".repeat(26)}`;
