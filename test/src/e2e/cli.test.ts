@@ -181,7 +181,6 @@ describe("what is refused", () => {
     ["an agent that nobody is", 2, ["run", "--agent", "nobody", "x"]],
     ["a plan that cannot run", 2, ["run", "--plan", "cycle.json", "x"]],
     ["documents that are not there", 2, ["run", "why?", "--docs", "nowhere"]],
-    ["what is not supported yet", 2, ["submit", "--agent", "probe", '{"awaitSignal":"go"}']],
     ["a key that is none of ours", 78, ["list", "--key", "flk_wrong"]],
     ["an address where nobody is", 69, ["list", "--url", "http://127.0.0.1:1"]],
     ["a folder without a fleet", 69, ["list", "--data-dir", "elsewhere"]],
