@@ -16,6 +16,7 @@ export default defineConfig({
       { extends: true, test: { name: "fast", include: [quick], exclude: [...configDefaults.exclude, long] } },
       { extends: true, test: { name: "full", include: [long], testTimeout: 300_000 } },
       { extends: true, test: { name: "failpoints", include: ["test/src/failpoints/every-point.ts"] } },
+      { extends: true, test: { name: "machines", include: ["test/chaos/machines.ts"], testTimeout: 300_000 } },
     ],
   },
 });
