@@ -209,6 +209,7 @@ class Decider {
     }
     if (tasks.length === 0) return this.#emitEnd(end);
     this.#emit({ type: "workflow.compensating", data: { end, tasks } });
+    this.#judgeHandoffs();
     this.#goOn();
   }
 
@@ -384,7 +385,8 @@ class Decider {
         const isOurs = this.#dispatches.some(({ taskId }) => taskId === task.id);
         if (stage.kind === "scheduled" && !isOurs) this.#watch(task, stage.since, isRepeated);
       } else if (stage.kind === "returned") {
-        ready.push(task);
+        // What undoes stops being ready where a person has retried the one before it.
+        if (task.undoes === undefined || isReady(this.#state, task)) ready.push(task);
       } else if (stage.kind === "pending" && isReady(this.#state, task)) {
         if (stage.notBefore === undefined || stage.notBefore <= now) ready.push(task);
         else this.#nextLook = Math.min(this.#nextLook, stage.notBefore);
