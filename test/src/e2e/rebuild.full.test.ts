@@ -8,7 +8,7 @@ import { flotilla, jsonLines } from "./flotilla.ts";
 import { inTurn, planOf, probe, together } from "./plans.ts";
 import { idempotentSteps } from "./work.ts";
 
-const workflows = 60;
+const workflows = 150;
 
 /** Four tasks of three steps. */
 const effectsOfOne = 12;
