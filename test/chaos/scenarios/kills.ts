@@ -25,7 +25,7 @@ export const kills: Scenario = {
       appendfsync: "always",
     });
     const total = count ?? Math.ceil(forMs / 60);
-    const careless = { FLOTILLA_AGENTS_DIR: join(import.meta.dirname, "..", "controls") };
+    const careless = { FLOTILLA_AGENTS_DIR: join(import.meta.dirname, "..", "controls", "agents") };
     try {
       const verdict = await trial(
         run,
