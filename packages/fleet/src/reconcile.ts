@@ -88,6 +88,8 @@ interface Cached extends FoldedLog {
 interface Settlement {
   nextLook: number;
   seen: number;
+  /** Whether jobs may be missing that an earlier look was to add: one that was cut off, and this one has added none. */
+  isUnsure: boolean;
   quiet: number;
   waves: readonly Wave[];
 }
@@ -194,14 +196,16 @@ export class Reconciler {
     const decision = await this.#decide(taken, held);
     const seen = decision.events.length > 0 ? await this.#commit(taken, held, decision) : held.state.seq;
     // A loser looks again at once, at what the winner left.
-    if (seen === undefined) return { nextLook: taken.now, seen: held.state.seq, quiet: 0, waves: [] };
+    if (seen === undefined) {
+      return { nextLook: taken.now, seen: held.state.seq, isUnsure: taken.isRepeated, quiet: 0, waves: [] };
+    }
     // Where it ends, the commit was the settlement too.
     if (decision.after.endedAt !== undefined) return undefined;
     for (const dispatch of decision.dispatches) dispatches.push({ workflowId: taken.id, dispatch });
     const { priority = "normal" } = held.state.request;
     if (decision.admit) admissions.push({ id: taken.id, priority });
     const { quiet, waves } = decision;
-    return { nextLook: Math.min(decision.nextLook, taken.now + lookEveryMs), seen, quiet, waves };
+    return { nextLook: Math.min(decision.nextLook, taken.now + lookEveryMs), seen, isUnsure: false, quiet, waves };
   }
 
   async #fold(taken: Taken): Promise<Cached> {
@@ -313,10 +317,10 @@ export class Reconciler {
     return firstSeq + texts.length - 1;
   }
 
-  #settle(look: Taken, { nextLook, seen, quiet, waves }: Settlement): void {
+  #settle(look: Taken, { nextLook, seen, isUnsure, quiet, waves }: Settlement): void {
     const ahead = waves.map((wave, index) => waveText(wave, index < waves.length - 1));
     this.#deps.scripts
-      .item("settle", look.tag, [look.id, look.token, nextLook, seen, quiet, ahead.length, ...ahead])
+      .item("settle", look.tag, [look.id, look.token, nextLook, seen, Number(isUnsure), quiet, ahead.length, ...ahead])
       .then((answer) => {
         this.#deps.onDue(shardOf(look.id), answer === "again" ? 0 : nextLook - look.now);
       })
@@ -324,7 +328,7 @@ export class Reconciler {
       .catch((error: unknown) => this.#deps.logger.warn({ err: error, workflowId: look.id }, "not settled"));
   }
 
-  #putOff({ id, now }: Taken, error: unknown): Settlement {
+  #putOff({ id, now, isRepeated }: Taken, error: unknown): Settlement {
     const times = (this.#failures.get(id) ?? 0) + 1;
     this.#failures.set(id, times);
     this.#cache.delete(id);
@@ -333,6 +337,7 @@ export class Reconciler {
     return {
       nextLook: now + Math.min(shortestPutOffMs * 2 ** (times - 1), longestPutOffMs),
       seen: 0,
+      isUnsure: isRepeated,
       quiet: 0,
       waves: [],
     };

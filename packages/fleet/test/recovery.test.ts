@@ -296,7 +296,7 @@ describeRealRedis("recovery", () => {
     const fleet = await start({ supervisors: 0, workers: 0 });
     const id = await fleet.submit(single);
     await dieBeforeDispatch(fleet, id);
-    await fleet.scripts.item("settle", tagOf(id), [id, await tokenOf(fleet, id), 1, 100, 0, 0]);
+    await fleet.scripts.item("settle", tagOf(id), [id, await tokenOf(fleet, id), 1, 100, 0, 0, 0]);
     await fleet.addSupervisor();
     // Settled as if all had gone well: the job is looked for at the next look, and not now.
     await until(async () => Number(await fleet.connection.zscore(`${tagOf(id)}:due`, id)) > Date.now() + 10_000);

@@ -65,6 +65,7 @@ interface Settle {
   token?: string;
   nextLook?: number;
   seen?: number;
+  isUnsure?: boolean;
   quiet?: number;
   /** As lua/prelude.lua explains them. */
   waves?: string[];
@@ -215,8 +216,9 @@ export class Shard {
   }
 
   settle(id: string, settlement: Settle = {}): Promise<Reply> {
-    const { token = "look", nextLook = Number.MAX_SAFE_INTEGER, seen = 0, quiet = 0, waves = [] } = settlement;
-    return this.item("settle", [id, token, nextLook, seen, quiet, waves.length, ...waves]);
+    const { token = "look", nextLook = Number.MAX_SAFE_INTEGER, seen = 0, isUnsure = false } = settlement;
+    const { quiet = 0, waves = [] } = settlement;
+    return this.item("settle", [id, token, nextLook, seen, Number(isUnsure), quiet, waves.length, ...waves]);
   }
 
   claim(

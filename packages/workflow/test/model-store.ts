@@ -91,6 +91,8 @@ export interface Writer {
 export interface Settlement {
   nextLook: number;
   seen: number;
+  /** Jobs may be missing that a look which was cut off was to add. */
+  isUnsure: boolean;
   quiet: number;
   waves: readonly Wave[];
   cause: LookCause;
@@ -262,11 +264,11 @@ export class ModelStore {
     return first;
   }
 
-  settle(token: string, { nextLook, seen, quiet, waves, cause }: Settlement): void {
+  settle(token: string, { nextLook, seen, isUnsure, quiet, waves, cause }: Settlement): void {
     if (this.#taken !== token) return;
     this.#taken = undefined;
     this.#seen = seen;
-    this.#isUnsure = false;
+    this.#isUnsure = isUnsure;
     if (this.#wants > seen && this.#defect !== "settle-forgets-facts") {
       this.#due = { at: this.now, cause: "again" };
     } else {

@@ -273,7 +273,8 @@ class Simulation {
       const seen = this.#commit(taken, state, decision);
       yield true;
       if (seen === undefined) {
-        store.settle(token, { nextLook: taken.now, seen: state.seq, quiet: 0, waves: [], cause: "again" });
+        const again = { nextLook: taken.now, seen: state.seq, isUnsure: taken.isRepeated, quiet: 0, waves: [] };
+        store.settle(token, { ...again, cause: "again" });
         continue;
       }
       for (const dispatch of decision.dispatches) {
@@ -283,7 +284,7 @@ class Simulation {
       if (decision.admit && !this.#happens(3)) this.#admissions++;
       const nextLook = Math.min(decision.nextLook, taken.now + lookEveryMs);
       const { quiet, waves } = decision;
-      store.settle(token, { nextLook, seen, quiet, waves, cause: causeOf(decision) });
+      store.settle(token, { nextLook, seen, isUnsure: false, quiet, waves, cause: causeOf(decision) });
       yield true;
     }
   }

@@ -235,6 +235,21 @@ export function lookRules(newShard: () => Shard): void {
       expect(await shard.due(id)).toBeLessThanOrEqual(await shard.now());
     });
 
+    test("a look that was to repeat jobs and added none leaves that to the next one", async () => {
+      const shard = newShard();
+      const { id, seen } = await shard.dispatched();
+      const repeats = async () => {
+        await shard.setDue(id, 1);
+        return (await shard.take()).entries.map(({ isRepeated }) => isRepeated);
+      };
+      await repeats();
+      expect(await repeats()).toEqual([true]);
+      await shard.settle(id, { seen, isUnsure: true });
+      expect(await repeats()).toEqual([true]);
+      await shard.settle(id, { seen });
+      expect(await repeats()).toEqual([false]);
+    });
+
     test("no completion is quiet while a look is under way", async () => {
       const shard = newShard();
       const { id, seen } = await shard.dispatched();
