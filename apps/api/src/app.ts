@@ -1,4 +1,5 @@
 import { randomUUID } from "node:crypto";
+import type { CallbackRules } from "@flotilla/runtime";
 import type { BlobStore, Inbox, KeyStore, WorkflowStore } from "@flotilla/workflow";
 import { type FastifyBaseLogger, type FastifyInstance, fastify, LogController } from "fastify";
 import { RecentAgents } from "./agent-catalog.ts";
@@ -12,6 +13,7 @@ import { limitRate } from "./rate-limit.ts";
 import { RouteIndex, refuseUnrouted } from "./route-index.ts";
 import { agentRoutes } from "./routes/agents.ts";
 import { artifactRoutes } from "./routes/artifacts.ts";
+import { callbackRoutes } from "./routes/callbacks.ts";
 import { eventRoutes } from "./routes/events.ts";
 import { historyRoutes } from "./routes/history.ts";
 import { inboxRoutes } from "./routes/inbox.ts";
@@ -29,6 +31,8 @@ export interface ApiDependencies {
   keys: Pick<KeyStore, "find">;
   blobs: Pick<BlobStore, "get">;
   logger: FastifyBaseLogger;
+  /** Which callbacks are accepted, and how they are signed; none are unless given. */
+  callbacks?: CallbackRules;
   /** For each tenant; no limit unless given. */
   requestsPerMinute?: number;
   /** Shown to operators at `/queues`, which does not exist unless given. */
@@ -45,6 +49,7 @@ export function buildApp(dependencies: ApiDependencies): FastifyInstance {
     store,
     inbox,
     blobs,
+    callbacks,
     logger,
     queues,
     requestsPerMinute,
@@ -78,8 +83,9 @@ export function buildApp(dependencies: ApiDependencies): FastifyInstance {
       v1.addHook("onRequest", refuseUnrouted(routes));
       v1.setNotFoundHandler(answerNotFound);
       const agents = new RecentAgents(store);
-      workflowRoutes(v1, { store, agents });
-      historyRoutes(v1, { store, agents });
+      workflowRoutes(v1, { store, agents, callbacks });
+      historyRoutes(v1, { store, agents, callbacks });
+      callbackRoutes(v1, { callbacks });
       signalRoutes(v1, { store });
       eventRoutes(v1, { store, heartbeatMs });
       inboxRoutes(v1, { inbox });

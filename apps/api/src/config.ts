@@ -1,5 +1,6 @@
 import {
   apiEnvironment,
+  callbackEnvironment,
   configOrExit,
   ociEnvironment,
   processEnvironment,
@@ -11,6 +12,7 @@ const schema = processEnvironment
   .extend(redisEnvironment.shape)
   .extend(storageEnvironment.shape)
   .extend(ociEnvironment.shape)
+  .extend(callbackEnvironment.shape)
   .extend(apiEnvironment.shape);
 
 /** The configuration of an API; exits 78 where it is refused. */

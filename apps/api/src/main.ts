@@ -9,7 +9,15 @@ import {
   RedisStore,
 } from "@flotilla/fleet";
 import { openStorage } from "@flotilla/oci";
-import { createLogger, createMetrics, HealthService, redisSettings, runProcess, type Service } from "@flotilla/runtime";
+import {
+  callbackRules,
+  createLogger,
+  createMetrics,
+  HealthService,
+  redisSettings,
+  runProcess,
+  type Service,
+} from "@flotilla/runtime";
 import { buildApp } from "./app.ts";
 import { config } from "./config.ts";
 import { HttpService } from "./http-service.ts";
@@ -19,6 +27,11 @@ const metrics = createMetrics();
 const { blobs, archive, services: storage } = openStorage(config, logger);
 const redis = redisSettings(config);
 const redisCheck = new RedisCheck(redis, logger);
+
+const callbacks = callbackRules({
+  secrets: config.FLOTILLA_CALLBACK_SECRET,
+  trustedHosts: config.FLOTILLA_CALLBACK_HOSTS,
+});
 
 const store = new RedisStore({
   redis,
@@ -39,6 +52,7 @@ const http = new HttpService({
     keys: new RedisKeyStore(keyConnection),
     blobs,
     logger,
+    ...(callbacks && { callbacks }),
     ...(config.FLOTILLA_RATE_LIMIT !== undefined && { requestsPerMinute: config.FLOTILLA_RATE_LIMIT }),
     queues: async () => {
       const agents = await store.agents();

@@ -13,6 +13,7 @@ export const requestOptions = {
   agent: z.string().exactOptional(),
   priority: z.string().exactOptional(),
   concurrency: z.string().exactOptional(),
+  callbackUrl: z.string().exactOptional(),
   tag: z.array(z.string()).default([]),
 };
 type RequestOptions = z.output<z.ZodObject<typeof requestOptions>>;
@@ -24,6 +25,7 @@ export function addRequestOptions(command: Command): Command {
     .addOption(new Option("--agent <type>", "give the input to this agent alone"))
     .addOption(new Option("--priority <priority>", "how urgent it is").choices(["critical", "high", "normal", "low"]))
     .addOption(new Option("--concurrency <n>", "tasks that may run at once"))
+    .addOption(new Option("--callback-url <url>", "address that is told of the end, and of what waits for a person"))
     .addOption(
       new Option("--tag <key=value>", "tag to find it by; may be given again").argParser(
         (tag: string, before: string[] | undefined) => [...(before ?? []), tag],
@@ -52,6 +54,7 @@ export async function requestFrom(
     ...(options.agent !== undefined && { agent: options.agent }),
     ...(options.priority !== undefined && { priority: options.priority }),
     ...(options.concurrency !== undefined && { concurrency: Number(options.concurrency) }),
+    ...(options.callbackUrl !== undefined && { callbackUrl: options.callbackUrl }),
     ...(options.tag.length > 0 && { tags: Object.fromEntries(options.tag.map(splitTag)) }),
   };
   const parsed = WorkflowRequest.safeParse(request);

@@ -1,4 +1,5 @@
 import {
+  callbackEnvironment,
   configOrExit,
   ociEnvironment,
   processEnvironment,
@@ -11,6 +12,7 @@ const schema = processEnvironment
   .extend(redisEnvironment.shape)
   .extend(storageEnvironment.shape)
   .extend(ociEnvironment.shape)
+  .extend(callbackEnvironment.shape)
   .extend(supervisorEnvironment.shape);
 
 /** The configuration of a supervisor; exits 78 where it is refused. */

@@ -1,6 +1,6 @@
 import { RedisCheck, Supervisor } from "@flotilla/fleet";
 import { openStorage } from "@flotilla/oci";
-import { createLogger, createMetrics, HealthService, redisSettings, runProcess } from "@flotilla/runtime";
+import { createLogger, createMetrics, HealthService, redisSettings, runProcess, Webhook } from "@flotilla/runtime";
 import { config } from "./config.ts";
 
 const logger = createLogger({ role: "supervisor", level: config.LOG_LEVEL });
@@ -23,6 +23,13 @@ const supervisor = new Supervisor({
     objects: storage.archive,
     checkpointEveryMs: config.CHECKPOINT_INTERVAL_MS,
     retentionMs: config.FLOTILLA_ARCHIVE_RETENTION_MS,
+  },
+  callbacks: {
+    target: new Webhook({
+      secrets: config.FLOTILLA_CALLBACK_SECRET,
+      trustedHosts: config.FLOTILLA_CALLBACK_HOSTS,
+    }),
+    giveUpAfterMs: config.FLOTILLA_CALLBACK_RETRY_MS,
   },
   metrics,
   logger,

@@ -122,6 +122,8 @@ export interface Client {
    * was. A call that is repeated because its answer was lost gets that answer.
    */
   settle(item: string, verdict: Verdict, options?: CallOptions): Promise<SettledItem>;
+  /** By which callbacks of this tenant are signed; `ProblemError` code `not-supported` on a fleet that sends none. */
+  callbackSecrets(options?: CallOptions): Promise<string[]>;
   agents(options?: CallOptions): Promise<AgentView[]>;
   /** Rejects unless the API answers right now; never repeated. */
   health(options?: CallOptions): Promise<void>;
@@ -141,6 +143,7 @@ export type ItemPage = z.infer<typeof ItemPage>;
 const EventPage = z.object({ events: z.array(EventView), next: z.unknown().optional() });
 const CancelView = z.object({ status: WorkflowStatus });
 const ArtifactList = z.object({ artifacts: z.array(ArtifactView) });
+const SecretList = z.object({ secrets: z.array(z.string()) });
 const AgentList = z.object({ agents: z.array(AgentView) });
 
 const endStatuses: ReadonlySet<WorkflowStatus> = new Set(["completed", "failed", "aborted", "cancelled"]);
@@ -233,6 +236,8 @@ export function createClient(options: ClientOptions): Client {
       const path = `/v1/inbox/${encodeURIComponent(item)}`;
       return send(transport, { method: "POST", path, body: verdict, signal, read: as(SettledItem) });
     },
+    callbackSecrets: async ({ signal } = {}) =>
+      (await send(transport, { path: "/v1/callback-secrets", signal, read: as(SecretList) })).secrets,
     agents: async ({ signal } = {}) =>
       (await send(transport, { path: "/v1/agents", signal, read: as(AgentList) })).agents,
     health: ({ signal } = {}) =>

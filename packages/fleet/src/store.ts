@@ -140,7 +140,16 @@ export class RedisStore implements WorkflowStore, Service {
     const key = [place?.hash ?? "", idempotency?.bodyHash ?? "", this.#options.idempotencyMs];
     // When its time has come, a look says by the clock of Redis: the clock of this process admits nothing.
     const isTimed = request.startAt !== undefined;
-    const item = [id, tenant, priority, JSON.stringify(tags), ...key, isTimed ? 0 : firstLookMs, event];
+    const item = [
+      id,
+      tenant,
+      priority,
+      JSON.stringify(tags),
+      request.callbackUrl ?? "",
+      ...key,
+      isTimed ? 0 : firstLookMs,
+      event,
+    ];
     const outcome = outcomeOf(await this.#write("submit", id, item));
     // A submit that is repeated is one of which nobody knows whether it was archived.
     if (outcome.kind !== "conflict") await this.#archive(outcome.id);

@@ -1,12 +1,13 @@
 import { setTimeout as delay } from "node:timers/promises";
 import type { CheckResult, Logger, Metrics, RedisSettings, Service } from "@flotilla/runtime";
-import type { AgentCatalog, Look, Archive } from "@flotilla/workflow";
+import type { AgentCatalog, Look, Archive, NotificationTarget } from "@flotilla/workflow";
 import { Admission } from "./admission.ts";
 import { Relay } from "./archive/relay.ts";
 import { connect, type Connection, disconnect, isConnected } from "./connection.ts";
 import { FleetMetrics } from "./fleet-metrics.ts";
 import { admissionQueue, agentQueue, wakeChannel } from "./keys.ts";
 import { mendQueues } from "./mend.ts";
+import { Notifier } from "./notify/notifier.ts";
 import { Queues } from "./queues.ts";
 import { Reconciler } from "./reconcile.ts";
 import { registeredAgents } from "./registry.ts";
@@ -39,6 +40,8 @@ export interface SupervisorOptions {
   retentionMs: number;
   /** Where workflows outlive Redis; without it they end with their retention. */
   archive?: { objects: Archive; checkpointEveryMs: number; retentionMs: number };
+  /** Who tells callbacks, and how long one that cannot be told is tried, in ms; nobody is told without. */
+  callbacks?: { target: NotificationTarget; giveUpAfterMs: number };
   metrics: Metrics;
   logger: Logger;
 }
@@ -52,6 +55,7 @@ export class Supervisor implements Service {
   #queues: Queues | undefined;
   #admission: Admission | undefined;
   #relay: Relay | undefined;
+  #notifier: Notifier | undefined;
   #loop: Promise<void> | undefined;
   #timers: NodeJS.Timeout[] = [];
   #isStopping = false;
@@ -65,7 +69,7 @@ export class Supervisor implements Service {
   }
 
   async start(): Promise<void> {
-    const { redis, logger, metrics, defaults, handoffTimeoutMs, retentionMs, maxActiveWorkflows, archive } =
+    const { redis, logger, metrics, defaults, handoffTimeoutMs, retentionMs, maxActiveWorkflows, archive, callbacks } =
       this.#options;
     const connection = connect(redis, "patient", logger);
     const subscriber = connect(redis, "blocking", logger);
@@ -128,6 +132,8 @@ export class Supervisor implements Service {
         logger,
       });
     this.#relay?.start();
+    this.#notifier = callbacks && new Notifier({ scripts, shards, ...callbacks, metrics, logger });
+    this.#notifier?.start();
   }
 
   async stop(): Promise<void> {
@@ -137,7 +143,10 @@ export class Supervisor implements Service {
     this.#wake();
     await this.#admission?.stop();
     const finished = () =>
-      Promise.race([Promise.all([this.#loop, this.#relay?.stop()]), delay(finishWithinMs, undefined, { ref: false })]);
+      Promise.race([
+        Promise.all([this.#loop, this.#relay?.stop(), this.#notifier?.stop()]),
+        delay(finishWithinMs, undefined, { ref: false }),
+      ]);
     await finished();
     // What is still waited for then rejects; the look that it belongs to is taken over by another supervisor.
     for (const connection of this.#connections) disconnect(connection);

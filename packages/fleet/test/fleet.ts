@@ -15,6 +15,7 @@ import type {
   Executor,
   Json,
   Archive,
+  NotificationTarget,
   PhaseRequest,
   TaskRequest,
   WorkflowEvent,
@@ -71,7 +72,11 @@ export interface FleetOptions {
   /** Whether what happens is archived, in a folder of the fleet. */
   hasArchive?: boolean;
   checkpointEveryMs?: number;
+  /** Who tells callbacks; nobody unless given. */
+  callbacks?: { target: NotificationTarget; giveUpAfterMs: number };
 }
+
+type SupervisorParts = Pick<FleetOptions, "callbacks"> & { metrics?: Metrics };
 
 const descriptor = (type: string): AgentDescriptor => ({
   type,
@@ -152,14 +157,14 @@ export class TestFleet {
     return new AgentWorker({ ...options, isolatedExecutor, drainMs: 200 });
   }
 
-  async addSupervisor(): Promise<Supervisor> {
+  async addSupervisor({ callbacks, metrics = createMetrics() }: SupervisorParts = this.#options): Promise<Supervisor> {
     const { redis, retentionMs = 3_600_000, maxActiveWorkflows = 10_000 } = this.#options;
     const defaults = { attempts: 3, concurrency: 1000 };
     const { hasArchive = false, checkpointEveryMs = 30_000 } = this.#options;
     const archive = { objects: this.archive, checkpointEveryMs, retentionMs: 3_600_000 };
     const limits = { handoffTimeoutMs: 300_000, maxActiveWorkflows };
-    const options = { redis, defaults, ...limits, retentionMs, metrics: createMetrics(), logger };
-    return this.#add(new Supervisor({ ...options, ...(hasArchive && { archive }) }));
+    const options = { redis, defaults, ...limits, retentionMs, metrics, logger };
+    return this.#add(new Supervisor({ ...options, ...(hasArchive && { archive }), ...(callbacks && { callbacks }) }));
   }
 
   async #add<S extends { start(): Promise<void>; stop(): Promise<void> }>(service: S): Promise<S> {

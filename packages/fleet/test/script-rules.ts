@@ -7,6 +7,7 @@ import { fencingRules } from "./rules/fencing.ts";
 import { forkRules } from "./rules/forks.ts";
 import { itemRules } from "./rules/items.ts";
 import { lookRules } from "./rules/looks.ts";
+import { notificationRules } from "./rules/notifications.ts";
 import { readingRules } from "./rules/reading.ts";
 import { registryRules } from "./rules/registry.ts";
 import { retryRules } from "./rules/retries.ts";
@@ -26,6 +27,7 @@ export function scriptRules(connection: () => Connection): void {
   forkRules(newShard);
   itemRules(newShard);
   archiveRules(newShard);
+  notificationRules(newShard);
   signalRules(newShard);
   describe("fencing", () => fencingRules(newShard));
   describe("registry", () => registryRules(connection));

@@ -11,3 +11,5 @@ export * from "./node-flags.ts";
 export * from "./oci-settings.ts";
 export * from "./redis-settings.ts";
 export { watchEventLoop } from "./watchdog.ts";
+export { callbackRules, type CallbackRules, Webhook, type WebhookSettings } from "./webhook/webhook.ts";
+export type { TrustedHost } from "./webhook/callback-address.ts";

@@ -43,11 +43,18 @@ export function createMetrics() {
     labelNames: ["strategy"],
     registers,
   });
+  const notifications = new Counter({
+    name: "flotilla_notifications_total",
+    help: "Tries to tell a callback something, by what came of them; what is given up is told by nobody any more",
+    labelNames: ["outcome"],
+    registers,
+  });
   // A series that begins at 1 hides its first step from `rate`, so what is rare begins at 0.
   for (const outcome of ["completed", "failed", "rolled_back"]) handoffs.inc({ outcome }, 0);
   for (const strategy of ["retry", "redispatch", "quarantine", "repair", "mend"]) {
     recoveryOperations.inc({ strategy }, 0);
   }
+  for (const outcome of ["delivered", "failed", "given_up"]) notifications.inc({ outcome }, 0);
 
   return {
     registry,
@@ -56,6 +63,7 @@ export function createMetrics() {
     checkpointLagSeconds,
     handoffs,
     recoveryOperations,
+    notifications,
     queueDepth: new Gauge({
       name: "flotilla_queue_depth",
       help: "Jobs in a queue by BullMQ state",

@@ -10,6 +10,7 @@ export * from "./ids.ts";
 export * from "./item.ts";
 export * from "./json.ts";
 export * from "./look-ahead.ts";
+export * from "./notification.ts";
 export * from "./plan.ts";
 export * from "./ports.ts";
 export * from "./probe-input.ts";

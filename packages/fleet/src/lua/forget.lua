@@ -1,5 +1,5 @@
--- Removes ended workflows whose retention is over, with everything that belongs to them. What is not archived yet stays,
--- and is due again later.
+-- Removes ended workflows whose retention is over, with everything that belongs to them. What is not archived yet, or
+-- not told to its callback, stays and is due again later.
 -- ARGV: whether there is an archive (0 | 1), time until then in ms; then per item: id, token of the look.
 -- Answer per item: 1 if it is gone, 0 if it is not archived or another look has it.
 
@@ -12,7 +12,9 @@ while position < #ARGV do
   local tenant, status, tags, hash, endedAt, held =
     unpack(redis.call('HMGET', index, 'tenant', 'status', 'tags', 'idempotency', 'endedAt', 'token'))
   local isOurs = endedAt and held == token
-  if isOurs and hasArchive and redis.call('ZSCORE', RELAY, id) then
+  -- What its callback is still to be told is read from its log.
+  local isAwaited = isOurs and (hasArchive and redis.call('ZSCORE', RELAY, id) or redis.call('ZSCORE', NOTIFY, id))
+  if isAwaited then
     isOurs = false
     redis.call('HSET', index, 'token', '')
     redis.call('ZADD', DUE, NOW + laterMs, id)

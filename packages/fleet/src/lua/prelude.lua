@@ -10,6 +10,7 @@ local TICK = SHARD .. ':tick'     -- last: time of a take; calm: since when take
 local ACTIVE = SHARD .. ':active' -- workflows that were admitted, have not ended and do not wait for a person
 local WAKE = SHARD .. ':wake'     -- channel: something became due
 local RELAY = SHARD .. ':relay'   -- workflow -> when the archive is to look at it next; gone once its end is archived
+local NOTIFY = SHARD .. ':notify' -- workflow -> when its callback is to be told of something next; gone once it knows all
 
 -- Fields of the index: tenant, status, priority, tags (JSON), createdAt, endedAt, idempotency (name of the key or '');
 -- tip (seq of the last line), revision (number of decisions), seen (seq up to which looks have folded), wants (seq of
@@ -21,6 +22,7 @@ local RELAY = SHARD .. ':relay'   -- workflow -> when the archive is to look at 
 -- was said by whom, a blank, and when; by number `wave:<n>`, which is 'quiet completions in it', 'whether
 -- another follows (0 | 1)', 'task:agent:priority' of each of its tasks, comma separated, each followed by a blank, then
 -- the event (JSON).
+-- For its callback, where it has one: callback (its address), told (seq up to which it was told), telling (see `notify`).
 -- For the archive: incarnation (1, one more after each rebuild), changes (number of changes beside the log), shipped and
 -- shippedChanges (what of both is archived), checkpointAt (time of the last checkpoint), archived (1 once its end is).
 local function indexKey(id) return SHARD .. ':wf:' .. id .. ':index' end
@@ -83,6 +85,10 @@ local function enlist(id, tenant, status, tags)
   if tags == '{}' then return end
   for tag, value in pairs(cjson.decode(tags)) do redis.call('ZADD', tagListKey(tenant, tag, value), NOW, id) end
 end
+
+-- Has the callback of a workflow told, in the step that writes what it is told of. One that is being told, or waits to be
+-- told again, keeps its turn.
+local function tellSoon(id) redis.call('ZADD', NOTIFY, 'NX', NOW, id) end
 
 -- A due that is lowered to now wakes the supervisors, once a script, and not at all when something was overdue
 -- before: then they have been woken already, or they look within a second.
@@ -162,7 +168,9 @@ local function itemsKey(tenant) return SHARD .. ':items:' .. tenant end -- item 
 local ITEM_COUNTS = SHARD .. ':items'                                   -- kind -> how many are open
 
 local function openItems(id, tenant, items)
-  local open = redis.call('HGET', indexKey(id), 'items') or ''
+  local open, callback = unpack(redis.call('HMGET', indexKey(id), 'items', 'callback'))
+  open = open or ''
+  if callback then tellSoon(id) end
   for _, item in ipairs(items) do
     local seq, kind = item[1], item[2]
     open = open .. seq .. ':' .. kind .. ' '
