@@ -16,6 +16,12 @@ export function createExecution(
     baseUrl === undefined ? undefined : { baseUrl, model: modelName, ...(apiKey === undefined ? {} : { apiKey }) },
   );
   const { blobs } = storage;
-  const executor = createExecutor({ agents: [agent], blobs, model: meteredModel(model, onModelCall), logger });
+  const executor = createExecutor({
+    agents: [agent],
+    blobs,
+    model: meteredModel(model, onModelCall),
+    logger,
+    loopLimit: settings.FLOTILLA_LOOP_LIMIT,
+  });
   return { ...storage, executor };
 }

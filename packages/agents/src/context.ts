@@ -12,6 +12,7 @@ import type { Agent, AgentContext } from "./agent.ts";
 import type { Effect, EffectCall } from "./effect.ts";
 import { Effects } from "./effects.ts";
 import { generate } from "./generate.ts";
+import { defaultLoopLimit, LoopGuard } from "./loop-guard.ts";
 import type { Model } from "./models/model.ts";
 import { patientBlobs } from "./patient-blobs.ts";
 import { Steps } from "./steps.ts";
@@ -37,6 +38,8 @@ export interface Run {
   blobs: BlobStore;
   model: Model;
   signal: AbortSignal;
+  /** How often the task may make one and the same call. */
+  loopLimit?: number;
 }
 
 /** What a run is handed, and what is left of it when it has ended. */
@@ -55,6 +58,7 @@ export function createContext(run: Run): RunContext {
   const { scope = "" } = task;
   const steps = new Steps({ journal, blobs, signal, scope, mayReplay: task.attempt > 1 || task.claim > 1 });
   const waits = new Waits(steps);
+  const loops = new LoopGuard(run.loopLimit ?? defaultLoopLimit);
   const written = new Map<string, Artifact>();
   const { tenant, workflowId, taskId, attempt, claim, epoch } = task;
   const effects = new Effects({ steps, journal, keyPrefix: `${workflowId}/${taskId}`, signal });
@@ -99,11 +103,23 @@ export function createContext(run: Run): RunContext {
       return waits.signal(steps.keyFor(signalKey + name), name);
     },
 
-    handoff: async (to, payload) => waits.handOver(steps.keyFor(handoffKey + to), to, payload),
+    async handoff(to, payload) {
+      const step = steps.keyFor(handoffKey + to);
+      loops.pass(`a handoff to ${to}`, payload);
+      return waits.handOver(step, to, payload);
+    },
 
     generate: (generation) =>
       generate(
-        { model, steps, effects, waits, signal, granted: () => grantedTools(agent.tools?.(ctx) ?? {}, task.grant) },
+        {
+          model,
+          steps,
+          effects,
+          waits,
+          loops,
+          signal,
+          granted: () => grantedTools(agent.tools?.(ctx) ?? {}, task.grant),
+        },
         generation,
       ),
 

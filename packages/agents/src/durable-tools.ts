@@ -4,6 +4,7 @@ import { classify } from "./classify.ts";
 import { type EffectCall, NotAppliedError } from "./effect.ts";
 import { effectOf, type ToolEffect } from "./effect-tool.ts";
 import type { Effects, EffectStep } from "./effects.ts";
+import type { LoopGuard } from "./loop-guard.ts";
 import type { Steps } from "./steps.ts";
 import type { Waits } from "./waits.ts";
 
@@ -33,7 +34,7 @@ export function grantTools(asked: ToolSet | undefined, granted: ToolSet): ToolSe
  */
 export function durableTools(
   tools: ToolSet,
-  { steps, effects, waits }: { steps: Steps; effects: Effects; waits: Waits },
+  { steps, effects, waits, loops }: { steps: Steps; effects: Effects; waits: Waits; loops: LoopGuard },
   key: string,
   fail: (error: unknown) => void,
 ): ToolSet {
@@ -52,6 +53,12 @@ export function durableTools(
         const step = steps.keyFor(`${key}/tool/${options.toolCallId}`);
         // Arguments of a call are parsed from JSON.
         const given = { tool: name, input: input as Json };
+        try {
+          loops.pass(name, given.input);
+        } catch (error) {
+          fail(error);
+          throw error;
+        }
         const running = effect
           ? approved(effect, { step, tool: name, input: given }, waits).then((call) =>
               effects.run(effectStep(effect, call)),

@@ -28,13 +28,15 @@ export interface ExecutorOptions {
   blobs: BlobStore;
   model: Model;
   logger: Logger;
+  /** How often a task may make one and the same call; 8 unless given. */
+  loopLimit?: number;
 }
 
 /**
  * An executor of the tasks of `agents`. It checks what goes in and what comes out against the agent's schemas and turns
  * whatever is thrown into an outcome; it throws only `ClaimLostError` and the reason of the signal.
  */
-export function createExecutor({ agents, blobs, model, logger }: ExecutorOptions): Executor {
+export function createExecutor({ agents, blobs, model, logger, ...limits }: ExecutorOptions): Executor {
   const byType = new Map(agents.map((agent) => [agent.type, agent]));
 
   return async (task, journal, signal): Promise<TaskOutcome> => {
@@ -43,7 +45,7 @@ export function createExecutor({ agents, blobs, model, logger }: ExecutorOptions
       const agent = byType.get(task.agent);
       if (!agent) throw dataError("unknown-agent", `this worker has no agent of type ${task.agent}`);
       const input = accept(agent.input, task.input, "invalid-input");
-      const run = createContext({ task, agent, journal, blobs, model, signal });
+      const run = createContext({ task, agent, journal, blobs, model, signal, ...limits });
       return await untilSettled(run, signal, async () => {
         const result = await agent.run(run.ctx, input);
         return completed(agent, result, await run.artifacts(), task.grant);

@@ -5,6 +5,7 @@ import type { Generation } from "./agent.ts";
 import { durableCalls } from "./durable-model.ts";
 import { durableTools, grantTools } from "./durable-tools.ts";
 import type { Effects } from "./effects.ts";
+import type { LoopGuard } from "./loop-guard.ts";
 import type { Model } from "./models/model.ts";
 import type { Steps } from "./steps.ts";
 import type { Waits } from "./waits.ts";
@@ -20,6 +21,7 @@ export interface GenerateDeps {
   steps: Steps;
   effects: Effects;
   waits: Waits;
+  loops: LoopGuard;
   /** The tools that the agent declares. */
   granted: () => ToolSet;
   signal: AbortSignal;

@@ -208,6 +208,9 @@ export const agentEnvironment = z.object({
     )
     .default([])
     .describe("folders below which agents may read documents, separated as in `PATH`; none unless set"),
+  FLOTILLA_LOOP_LIMIT: integer(1, 10_000)
+    .default(8)
+    .describe("how often a task may call one tool with the same arguments, or hand over the same work"),
 });
 
 /** What the metrics adapter reads. */
