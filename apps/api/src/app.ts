@@ -15,6 +15,7 @@ import { agentRoutes } from "./routes/agents.ts";
 import { artifactRoutes } from "./routes/artifacts.ts";
 import { callbackRoutes } from "./routes/callbacks.ts";
 import { eventRoutes } from "./routes/events.ts";
+import { failureRoutes } from "./routes/failures.ts";
 import { historyRoutes } from "./routes/history.ts";
 import { inboxRoutes } from "./routes/inbox.ts";
 import { signalRoutes } from "./routes/signals.ts";
@@ -88,6 +89,7 @@ export function buildApp(dependencies: ApiDependencies): FastifyInstance {
       callbackRoutes(v1, { callbacks });
       signalRoutes(v1, { store });
       eventRoutes(v1, { store, heartbeatMs });
+      failureRoutes(v1, { store });
       inboxRoutes(v1, { inbox });
       artifactRoutes(v1, { store, blobs });
       agentRoutes(v1, { store });

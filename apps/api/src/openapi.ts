@@ -1,5 +1,6 @@
 import { readFileSync } from "node:fs";
 import {
+  FailureView,
   ItemView,
   Notification,
   SubmitView,
@@ -21,6 +22,7 @@ const { version } = z
 
 /** Schemas that clients generate types from, by name; all others stand where they are used. */
 const named = {
+  FailureView,
   ItemView,
   Notification,
   Problem: ProblemView,

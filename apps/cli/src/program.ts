@@ -1,13 +1,14 @@
 import { Command } from "commander";
 import { commandHost } from "./action.ts";
-import { addSecrets } from "./commands/secrets.ts";
 import { addDemo } from "./commands/demo.ts";
 import { addDoctor } from "./commands/doctor.ts";
+import { addFailedWork } from "./commands/failed-work.ts";
 import { addHistoryCommands } from "./commands/history.ts";
 import { addInboxCommands } from "./commands/inbox.ts";
 import { addKeys } from "./commands/keys.ts";
 import { addRebuild } from "./commands/rebuild.ts";
 import { addRun } from "./commands/run.ts";
+import { addSecrets } from "./commands/secrets.ts";
 import { addUp } from "./commands/up.ts";
 import { addWorkflowCommands } from "./commands/workflows.ts";
 import type { ExitCode } from "./exit.ts";
@@ -30,6 +31,7 @@ export function buildProgram(onExit: (code: ExitCode) => void): Command {
   addRun(host);
   addDemo(host);
   addWorkflowCommands(host);
+  addFailedWork(host);
   addHistoryCommands(host);
   addInboxCommands(host);
   addSecrets(host);

@@ -2,6 +2,8 @@ import {
   AgentView,
   ArtifactView,
   EventView,
+  type FailedStatus,
+  FailureView,
   type ItemKind,
   ItemView,
   type Json,
@@ -44,6 +46,17 @@ export interface ListOptions {
   cursor?: string;
 }
 
+/** What `failures` selects; newest first. */
+export interface FailureOptions {
+  /** Both unless given. */
+  status?: FailedStatus;
+  tag?: { key: string; value: string };
+  /** 20 by default, at most 50. */
+  limit?: number;
+  /** What an earlier page answered. */
+  cursor?: string;
+}
+
 /** What `inbox` selects; newest first. */
 export interface InboxOptions {
   kind?: ItemKind;
@@ -65,8 +78,8 @@ export interface EventsOptions {
 
 /** From where a workflow is forked. */
 export interface ForkOptions {
-  /** The last event that the fork shares. */
-  fromSeq: number;
+  /** The last event that the fork shares; the largest allowed unless given. */
+  fromSeq?: number;
   /** In place of that of the source. */
   input?: WorkflowRequest["input"];
 }
@@ -92,6 +105,8 @@ export interface Client {
   submit(request: WorkflowRequestInput, options?: CallOptions & { idempotencyKey?: string }): Promise<SubmitView>;
   get(id: string, options?: CallOptions): Promise<WorkflowView>;
   list(options?: ListOptions & CallOptions): Promise<WorkflowPage>;
+  /** What failed or was aborted, newest first, with the task and its last events. */
+  failures(options?: FailureOptions & CallOptions): Promise<FailurePage>;
   /** A finished task with its whole output; `ProblemError` code `not-finished` before. */
   task(id: string, taskId: string, options?: CallOptions): Promise<TaskView>;
   /** In order, without gap or double, across dropped connections. */
@@ -136,6 +151,10 @@ const WorkflowPage = z.object({ workflows: z.array(WorkflowSummary), cursor: z.s
 /** One page of a list; without `cursor` it is the last. */
 export type WorkflowPage = z.infer<typeof WorkflowPage>;
 
+const FailurePage = z.object({ failures: z.array(FailureView), cursor: z.string().exactOptional() });
+/** One page of what failed; without `cursor` it is the last. */
+export type FailurePage = z.infer<typeof FailurePage>;
+
 const ItemPage = z.object({ items: z.array(ItemView), cursor: z.string().exactOptional() });
 /** One page of the inbox; without `cursor` it is the last. */
 export type ItemPage = z.infer<typeof ItemPage>;
@@ -176,6 +195,8 @@ export function createClient(options: ClientOptions): Client {
     get: (id, { signal } = {}) => send(transport, { path: workflowPath(id), signal, read: as(WorkflowView) }),
     list: ({ signal, ...query } = {}) =>
       send(transport, { path: `/v1/workflows${queryString(query)}`, signal, read: as(WorkflowPage) }),
+    failures: ({ signal, ...query } = {}) =>
+      send(transport, { path: `/v1/failures${queryString(query)}`, signal, read: as(FailurePage) }),
     task: (id, taskId, { signal } = {}) =>
       send(transport, { path: `${workflowPath(id)}/tasks/${encodeURIComponent(taskId)}`, signal, read: as(TaskView) }),
     events: (id, { after = 0, follow: stay = false, signal } = {}) =>

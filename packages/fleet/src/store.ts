@@ -5,6 +5,7 @@ import {
   type ArtifactView,
   type BlobStore,
   type EventBody,
+  type FailureQuery,
   forkLog,
   type ForkOutcome,
   type Inbox,
@@ -38,6 +39,7 @@ import { type Shipper, shipperAt } from "./archive/shipper.ts";
 import { connect, type Connection, disconnect, isConnected } from "./connection.ts";
 import { decodeCursor, encodeCursor } from "./cursor.ts";
 import { type DurableLink, openDurable } from "./durable-link.ts";
+import { type FailurePage, listFailures } from "./failed-work.ts";
 import { forkItem } from "./fork-item.ts";
 import { RedisInbox } from "./inbox.ts";
 import { agentQueue, idempotencyPlace, newWorkflowId, shardTag, tagOf } from "./keys.ts";
@@ -174,9 +176,15 @@ export class RedisStore implements WorkflowStore, Service {
     const place = cursor === undefined ? undefined : decodeCursor(cursor);
     if (cursor !== undefined && !place) return undefined;
     const tagText = tag ? `${tag.key}=${tag.value}` : "";
-    const item = [tenant, status ?? "", tagText, limit + 1, place?.createdAt ?? "+inf", place?.id ?? ""];
+    const items = [status ?? ""]
+      .flat()
+      .map((one) => [one, tagText, limit + 1, place?.createdAt ?? "+inf", place?.id ?? ""]);
     const pages = await this.#guard(
-      Promise.all(this.#shards.map((shard) => this.#scripts.item("list", shardTag(shard), item))),
+      Promise.all(
+        this.#shards.flatMap((shard) =>
+          items.map((item) => this.#scripts.item("list", shardTag(shard), [tenant, ...item])),
+        ),
+      ),
     );
     // See the header of lua/list.lua for the shape of an entry.
     const entries = pages.flat() as [string, string, string, string, string, string | null, string][];
@@ -198,6 +206,17 @@ export class RedisStore implements WorkflowStore, Service {
     const last = page.at(-1);
     const workflows = page.map(({ summary }) => summary);
     return newest.length > limit && last ? { workflows, cursor: encodeCursor(last.place) } : { workflows };
+  }
+
+  failures(query: FailureQuery): Promise<FailurePage | undefined> {
+    return listFailures(
+      {
+        list: (wanted) => this.list(wanted),
+        state: (id) => this.#state(query.tenant, id),
+        lines: async (id, from) => (await this.#page(query.tenant, id, from, everyLine))?.lines ?? [],
+      },
+      query,
+    );
   }
 
   async task(tenant: string, id: string, taskId: string): Promise<{ task: TaskView; settled: boolean } | undefined> {
@@ -298,14 +317,14 @@ export class RedisStore implements WorkflowStore, Service {
   async fork(
     tenant: string,
     source: string,
-    { fromSeq, input }: { fromSeq: number; input?: WorkflowRequest["input"] },
+    wanted: { fromSeq?: number; input?: WorkflowRequest["input"] },
     idempotency?: { key: string; bodyHash: string },
   ): Promise<ForkOutcome | undefined> {
     const page = await this.#page(tenant, source, 1, everyLine);
     if (!page) return undefined;
     const id = newWorkflowId([shardOf(source)]);
     const log = page.lines.map(eventOf);
-    const fork = forkLog(id, source, log, input === undefined ? { fromSeq } : { fromSeq, input });
+    const fork = forkLog(id, source, log, wanted);
     if (fork.kind === "unforkable") return fork;
     // The key belongs to this call on this workflow: it is on the shard of the source, where a submit would not meet it.
     const hash = idempotency ? idempotencyPlace(tenant, `${source}\n${idempotency.key}`).hash : "";

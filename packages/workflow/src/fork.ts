@@ -36,16 +36,17 @@ export interface Unforkable {
 }
 
 /**
- * The workflow `id` that shares lines 2 to `fromSeq` of `log` and goes on from there, with another input if one is
+ * The workflow `id` that shares lines 2 to `fromSeq` of `log`, the largest there is unless given, and goes on from there, with another input if one is
  * given. Completed tasks and accepted failures keep what they came to; whatever else had begun is begun anew.
  */
 export function forkLog(
   id: string,
   source: string,
   log: readonly WorkflowEvent[],
-  { fromSeq, input }: { fromSeq: number; input?: WorkflowRequest["input"] },
+  { fromSeq: wanted, input }: { fromSeq?: number; input?: WorkflowRequest["input"] },
 ): Fork | Unforkable {
   const places = forkPlaces(log);
+  const fromSeq = wanted ?? Math.max(...places);
   const [first, ...rest] = log.slice(0, fromSeq);
   if (!places.has(fromSeq) || first?.type !== "workflow.submitted") {
     return { kind: "unforkable", largest: Math.max(...places) };

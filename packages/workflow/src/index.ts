@@ -2,6 +2,7 @@ export { planTaskOf, undoRequests } from "./compensation.ts";
 export * from "./decide.ts";
 export * from "./dispatch.ts";
 export * from "./event.ts";
+export * from "./failed-work.ts";
 export * from "./failure.ts";
 export { fold } from "./fold.ts";
 export * from "./fork.ts";

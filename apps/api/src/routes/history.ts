@@ -12,7 +12,11 @@ import { found, idOf, refuseWhatCannotRun, required, WorkflowParams } from "./wo
 const RetryRequest = z.strictObject({});
 
 const ForkRequest = z.strictObject({
-  fromSeq: z.int().min(1).meta({ description: "the last event that the fork shares" }),
+  fromSeq: z
+    .int()
+    .min(1)
+    .exactOptional()
+    .meta({ description: "the last event that the fork shares; the largest allowed unless given" }),
   input: WorkflowRequest.shape.input.exactOptional().meta({ description: "in place of that of the source" }),
 });
 
