@@ -1,7 +1,15 @@
 import { randomUUID } from "node:crypto";
 import { setTimeout as delay } from "node:timers/promises";
 import { APICallError } from "@ai-sdk/provider";
-import { type Budget, type Journal, type Payment, spendOf, TaskError, type TokenCount } from "@flotilla/workflow";
+import {
+  type Budget,
+  type Failure,
+  type Journal,
+  type Payment,
+  spendOf,
+  TaskError,
+  type TokenCount,
+} from "@flotilla/workflow";
 import type { Model } from "./models/model.ts";
 
 /** A token of a byte-pair vocabulary holds about four bytes of English and three of most other languages. */
@@ -62,7 +70,10 @@ export class Purse {
     const output = this.maxOutputTokens;
     if (!budget || output === undefined) return undefined;
     if (budget.microUsd !== undefined && !model.price) {
-      throw overBudget("model-without-price", `nobody knows what ${model.name} costs: name its price in MODEL_PRICES`);
+      throw overBudget({
+        code: "model-without-price",
+        message: `nobody knows what ${model.name} costs: name its price in MODEL_PRICES`,
+      });
     }
     const atMost = { input: Math.ceil(requestBytes / bytesPerToken), output };
     const hold = randomUUID();
@@ -71,14 +82,17 @@ export class Purse {
       const answer = await journal.hold(hold, spendOf(atMost, model.price));
       if (answer === "held") return hold;
       if (answer === "exhausted")
-        throw overBudget("budget-exhausted", "the next call of a model may cost more than is left");
+        throw overBudget({ code: "budget-exhausted", message: "the next call of a model may cost more than is left" });
       if (Date.now() >= until) {
-        throw overBudget("budget-exhausted", "what is left is set apart for calls whose outcome nobody knows");
+        throw overBudget({
+          code: "budget-exhausted",
+          message: "what is left is set apart for calls whose outcome nobody knows",
+        });
       }
     }
   }
 }
 
-function overBudget(code: string, message: string): TaskError {
-  return new TaskError({ class: "budget", code, message });
+function overBudget(failure: Pick<Failure, "code" | "message">): TaskError {
+  return new TaskError({ class: "budget", ...failure });
 }
