@@ -39,12 +39,3 @@ test("a cursor that no list gave is refused", async () => {
   api = testApi();
   expect((await ask("?cursor=none")).json()).toMatchObject({ code: "invalid-cursor" });
 });
-
-test("a fork without a place shares all that can be shared", async () => {
-  api = testApi();
-  const id = await submitted(api);
-  const fork = (payload: object) =>
-    api.app.inject({ method: "POST", url: `/v1/workflows/${id}/fork`, headers: as(keys.acme), payload });
-  expect((await fork({ input: "other" })).statusCode).toBe(202);
-  expect(api.store.submitted.at(-1)?.request).toMatchObject({ input: "other", agent: "research" });
-});

@@ -186,7 +186,7 @@ export class MemoryStore implements WorkflowStore {
   async fork(
     tenant: string,
     source: string,
-    wanted: { fromSeq?: number; input?: WorkflowRequest["input"] },
+    wanted: { fromSeq: number; input?: WorkflowRequest["input"] },
     idempotency?: { key: string; bodyHash: string },
   ): Promise<ForkOutcome | undefined> {
     const kept = this.#find(tenant, source);

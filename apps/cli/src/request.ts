@@ -14,6 +14,7 @@ export const requestOptions = {
   priority: z.string().exactOptional(),
   concurrency: z.string().exactOptional(),
   callbackUrl: z.string().exactOptional(),
+  budget: z.string().exactOptional(),
   tag: z.array(z.string()).default([]),
 };
 type RequestOptions = z.output<z.ZodObject<typeof requestOptions>>;
@@ -26,6 +27,7 @@ export function addRequestOptions(command: Command): Command {
     .addOption(new Option("--priority <priority>", "how urgent it is").choices(["critical", "high", "normal", "low"]))
     .addOption(new Option("--concurrency <n>", "tasks that may run at once"))
     .addOption(new Option("--callback-url <url>", "address that is told of the end, and of what waits for a person"))
+    .addOption(new Option("--budget <amounts>", "what it may spend on models, as usd=1.50,tokens=100000"))
     .addOption(
       new Option("--tag <key=value>", "tag to find it by; may be given again").argParser(
         (tag: string, before: string[] | undefined) => [...(before ?? []), tag],
@@ -55,11 +57,22 @@ export async function requestFrom(
     ...(options.priority !== undefined && { priority: options.priority }),
     ...(options.concurrency !== undefined && { concurrency: Number(options.concurrency) }),
     ...(options.callbackUrl !== undefined && { callbackUrl: options.callbackUrl }),
+    ...(options.budget !== undefined && { budget: budgetFrom(options.budget) }),
     ...(options.tag.length > 0 && { tags: Object.fromEntries(options.tag.map(splitTag)) }),
   };
   const parsed = WorkflowRequest.safeParse(request);
   if (parsed.success) return parsed.data;
   throw new CliError(exitCode.usage, describeIssues("the request is not valid", parsed.error));
+}
+
+/** What is no amount is left to the schema of a request, which knows what a budget is. */
+function budgetFrom(text: string): Record<string, number> {
+  return Object.fromEntries(
+    text.split(",").map((part) => {
+      const [unit = "", amount = ""] = part.split("=");
+      return [unit, Number(amount)];
+    }),
+  );
 }
 
 /** The folder as an absolute path. Throws with 2 when it is not there. */

@@ -78,8 +78,8 @@ export interface EventsOptions {
 
 /** From where a workflow is forked. */
 export interface ForkOptions {
-  /** The last event that the fork shares; the largest allowed unless given. */
-  fromSeq?: number;
+  /** The last event that the fork shares. */
+  fromSeq: number;
   /** In place of that of the source. */
   input?: WorkflowRequest["input"];
 }

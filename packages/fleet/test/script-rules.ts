@@ -12,6 +12,7 @@ import { readingRules } from "./rules/reading.ts";
 import { registryRules } from "./rules/registry.ts";
 import { retryRules } from "./rules/retries.ts";
 import { signalRules } from "./rules/signals.ts";
+import { spendingRules } from "./rules/spending.ts";
 import { submissionRules } from "./rules/submission.ts";
 import { Shard } from "./shard.ts";
 
@@ -29,6 +30,7 @@ export function scriptRules(connection: () => Connection): void {
   archiveRules(newShard);
   notificationRules(newShard);
   signalRules(newShard);
+  spendingRules(newShard);
   describe("fencing", () => fencingRules(newShard));
   describe("registry", () => registryRules(connection));
 }

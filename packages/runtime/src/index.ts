@@ -1,5 +1,4 @@
-export * from "./config.ts";
-export * from "./environment.ts";
+export * from "./configuration.ts";
 export * from "./file-archive.ts";
 export * from "./file-blobs.ts";
 export * from "./file-stream.ts";
@@ -7,9 +6,6 @@ export * from "./health.ts";
 export * from "./lifecycle.ts";
 export * from "./logger.ts";
 export * from "./metrics.ts";
-export * from "./node-flags.ts";
-export * from "./oci-settings.ts";
-export * from "./redis-settings.ts";
 export { watchEventLoop } from "./watchdog.ts";
 export { callbackRules, type CallbackRules, Webhook, type WebhookSettings } from "./webhook/webhook.ts";
 export type { TrustedHost } from "./webhook/callback-address.ts";

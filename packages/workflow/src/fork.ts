@@ -36,20 +36,19 @@ export interface Unforkable {
 }
 
 /**
- * The workflow `id` that shares lines 2 to `fromSeq` of `log`, the largest there is unless given, and goes on from there, with another input if one is
+ * The workflow `id` that shares lines 2 to `fromSeq` of `log` and goes on from there, with another input if one is
  * given. Completed tasks and accepted failures keep what they came to; whatever else had begun is begun anew.
  */
 export function forkLog(
   id: string,
   source: string,
   log: readonly WorkflowEvent[],
-  { fromSeq: wanted, input }: { fromSeq?: number; input?: WorkflowRequest["input"] },
+  { fromSeq, input }: { fromSeq: number; input?: WorkflowRequest["input"] },
 ): Fork | Unforkable {
   const places = forkPlaces(log);
-  const fromSeq = wanted ?? Math.max(...places);
   const [first, ...rest] = log.slice(0, fromSeq);
   if (!places.has(fromSeq) || first?.type !== "workflow.submitted") {
-    return { kind: "unforkable", largest: Math.max(...places) };
+    return { kind: "unforkable", largest: largestForkPlace(log) };
   }
   const { tenant, request } = first.data;
   // Before the request: what an input says can never be taken for it.
@@ -69,8 +68,13 @@ export function forkLog(
   return { kind: "fork", submitted, facts, state, claims: claimsOf(state, rest), outputs: keptOutputs(state) };
 }
 
+/** The last place from which a workflow with this log can be forked. */
+export function largestForkPlace(log: readonly { seq: number; type: string }[]): number {
+  return Math.max(...forkPlaces(log));
+}
+
 /** The places after which the workflow was open and nobody had asked for its end. */
-function forkPlaces(log: readonly WorkflowEvent[]): Set<number> {
+function forkPlaces(log: readonly { seq: number; type: string }[]): Set<number> {
   const places = new Set<number>();
   let isOpen = true;
   for (const { seq, type } of log) {

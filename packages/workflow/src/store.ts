@@ -105,7 +105,7 @@ export interface WorkflowStore {
   fork(
     tenant: string,
     source: string,
-    fork: { fromSeq?: number; input?: WorkflowRequest["input"] },
+    fork: { fromSeq: number; input?: WorkflowRequest["input"] },
     idempotency?: { key: string; bodyHash: string },
   ): Promise<ForkOutcome | undefined>;
   /** The agent types that have registered, with their live workers and backlog. */

@@ -1,4 +1,4 @@
-import { type TaskRequest, unsupportedFields, validateRequest, WorkflowRequest } from "@flotilla/workflow";
+import { type TaskRequest, validateRequest, WorkflowRequest } from "@flotilla/workflow";
 import { describe, expect, test } from "vitest";
 import { parallel, task } from "./log.ts";
 
@@ -73,26 +73,6 @@ describe("a request that is well-formed and wrong", () => {
   });
 });
 
-test("what this release does not do is refused field by field, all at once", () => {
-  const request = WorkflowRequest.parse({
-    input: "",
-    budget: { usd: 1 },
-    plan: {
-      phases: parallel([
-        task("a"),
-        task("b", {
-          agent: "probe",
-          input: {
-            steps: [{ tool: "pure" }, { tool: "unsafe" }, { tool: "queryable" }],
-            handoff: { to: "probe", payload: {} },
-          },
-        }),
-      ]),
-    },
-  });
-  expect(unsupportedFields(request).map(text)).toEqual(["/budget not-supported"]);
-});
-
 test("every field that this release does is accepted", () => {
   const more: Partial<TaskRequest> = {
     dependsOn: [],
@@ -115,6 +95,5 @@ test("every field that this release does is accepted", () => {
     tags: { team: "x" },
     plan: { phases },
   });
-  expect(unsupportedFields(request)).toEqual([]);
   expect(validateRequest(request, agents)).toEqual([]);
 });

@@ -12,11 +12,7 @@ import { found, idOf, refuseWhatCannotRun, required, WorkflowParams } from "./wo
 const RetryRequest = z.strictObject({});
 
 const ForkRequest = z.strictObject({
-  fromSeq: z
-    .int()
-    .min(1)
-    .exactOptional()
-    .meta({ description: "the last event that the fork shares; the largest allowed unless given" }),
+  fromSeq: z.int().min(1).meta({ description: "the last event that the fork shares" }),
   input: WorkflowRequest.shape.input.exactOptional().meta({ description: "in place of that of the source" }),
 });
 

@@ -3,7 +3,6 @@ import {
   SubmitView,
   TaskId,
   TaskView,
-  unsupportedFields,
   validateRequest,
   WorkflowId,
   WorkflowRequest,
@@ -168,7 +167,7 @@ export async function refuseWhatCannotRun(
   if (issues.length > 0) issues = validateRequest(workflow, await agents.read());
   issues.push(...callbackIssues(workflow, callbacks));
   if (issues.length > 0) throw invalidBody(issues);
-  const unsupported = [...unsupportedFields(workflow), ...unsignedCallback(workflow, callbacks)];
+  const unsupported = unsignedCallback(workflow, callbacks);
   if (unsupported.length > 0) {
     throw new Problem("not-supported", "the request asks for what this release does not do", { errors: unsupported });
   }

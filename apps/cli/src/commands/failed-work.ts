@@ -1,5 +1,5 @@
 import { type Client, ProblemError } from "@flotilla/client";
-import { FailedStatus, FailureClass, type FailureView } from "@flotilla/workflow";
+import { type EventView, FailedStatus, FailureClass, type FailureView, largestForkPlace } from "@flotilla/workflow";
 import { type Command, Option } from "commander";
 import { z } from "zod";
 import type { CommandHost } from "../action.ts";
@@ -106,12 +106,24 @@ function addRetry({ parent, act }: CommandHost): void {
     else {
       const call = { signal: terminal.interrupted, ...(idempotencyKey !== undefined && { idempotencyKey }) };
       const retried =
-        input === undefined ? await client.retry(id, call) : await client.fork(id, { input: inputFrom(input) }, call);
+        input === undefined ? await client.retry(id, call) : await forkLast(client, id, inputFrom(input), call);
       if (terminal.json) terminal.emit(retried);
       else terminal.say(input === undefined ? retried.status : retried.id);
     }
     return exitCode.done;
   });
+}
+
+/** A new workflow with another input, from the last place that the old one has in common with it. */
+async function forkLast(
+  client: Client,
+  id: string,
+  input: ReturnType<typeof inputFrom>,
+  call: { signal: AbortSignal },
+) {
+  const log: EventView[] = [];
+  for await (const event of client.events(id, { signal: call.signal })) log.push(event);
+  return client.fork(id, { fromSeq: largestForkPlace(log), input }, call);
 }
 
 async function retryAll(
