@@ -1,6 +1,6 @@
 import { randomUUID } from "node:crypto";
 import type { CallbackRules } from "@flotilla/runtime";
-import type { BlobStore, Inbox, KeyStore, WorkflowStore } from "@flotilla/workflow";
+import type { BlobStore, Inbox, KeyStore, Schedules, WorkflowStore } from "@flotilla/workflow";
 import { type FastifyBaseLogger, type FastifyInstance, fastify, LogController } from "fastify";
 import { RecentAgents } from "./agent-catalog.ts";
 import { authenticate, decorateCaller, tenantOf } from "./authentication.ts";
@@ -18,6 +18,7 @@ import { eventRoutes } from "./routes/events.ts";
 import { failureRoutes } from "./routes/failures.ts";
 import { historyRoutes } from "./routes/history.ts";
 import { inboxRoutes } from "./routes/inbox.ts";
+import { scheduleRoutes } from "./routes/schedules.ts";
 import { signalRoutes } from "./routes/signals.ts";
 import { serviceRoutes } from "./routes/service.ts";
 import { workflowRoutes } from "./routes/workflows.ts";
@@ -29,6 +30,7 @@ const silentSocketMs = 60_000;
 export interface ApiDependencies {
   store: WorkflowStore;
   inbox: Inbox;
+  schedules: Schedules;
   keys: Pick<KeyStore, "find">;
   blobs: Pick<BlobStore, "get">;
   logger: FastifyBaseLogger;
@@ -49,6 +51,7 @@ export function buildApp(dependencies: ApiDependencies): FastifyInstance {
   const {
     store,
     inbox,
+    schedules,
     blobs,
     callbacks,
     logger,
@@ -86,6 +89,7 @@ export function buildApp(dependencies: ApiDependencies): FastifyInstance {
       const agents = new RecentAgents(store);
       workflowRoutes(v1, { store, agents, callbacks });
       historyRoutes(v1, { store, agents, callbacks });
+      scheduleRoutes(v1, { schedules, agents, callbacks });
       callbackRoutes(v1, { callbacks });
       signalRoutes(v1, { store });
       eventRoutes(v1, { store, heartbeatMs });

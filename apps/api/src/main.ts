@@ -49,6 +49,7 @@ const http = new HttpService({
   app: buildApp({
     store,
     inbox: store.inbox,
+    schedules: store.schedules,
     keys: new RedisKeyStore(keyConnection),
     blobs,
     logger,

@@ -8,6 +8,7 @@ import { addInboxCommands } from "./commands/inbox.ts";
 import { addKeys } from "./commands/keys.ts";
 import { addRebuild } from "./commands/rebuild.ts";
 import { addRun } from "./commands/run.ts";
+import { addSchedules } from "./commands/schedules.ts";
 import { addSecrets } from "./commands/secrets.ts";
 import { addUp } from "./commands/up.ts";
 import { addWorkflowCommands } from "./commands/workflows.ts";
@@ -35,6 +36,7 @@ export function buildProgram(onExit: (code: ExitCode) => void): Command {
   addHistoryCommands(host);
   addInboxCommands(host);
   addSecrets(host);
+  addSchedules(host);
   addKeys(host);
   addDoctor(host);
   addRebuild(host);

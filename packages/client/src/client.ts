@@ -7,6 +7,9 @@ import {
   type ItemKind,
   ItemView,
   type Json,
+  type ScheduleRequest,
+  ScheduleSummary,
+  ScheduleView,
   SettledItem,
   SubmitView,
   TaskView,
@@ -139,10 +142,19 @@ export interface Client {
   settle(item: string, verdict: Verdict, options?: CallOptions): Promise<SettledItem>;
   /** By which callbacks of this tenant are signed; `ProblemError` code `not-supported` on a fleet that sends none. */
   callbackSecrets(options?: CallOptions): Promise<string[]>;
+  /** Starts a workflow at every slot of a cron expression. Keys as for `submit`. */
+  schedule(schedule: ScheduleInput, options?: CallOptions & { idempotencyKey?: string }): Promise<ScheduleView>;
+  /** Oldest first. */
+  schedules(options?: CallOptions): Promise<ScheduleSummary[]>;
+  /** Starts nothing more; `ProblemError` code `not-found` where there is no such schedule. */
+  unschedule(id: string, options?: CallOptions): Promise<void>;
   agents(options?: CallOptions): Promise<AgentView[]>;
   /** Rejects unless the API answers right now; never repeated. */
   health(options?: CallOptions): Promise<void>;
 }
+
+/** A schedule before defaults are filled in. */
+export type ScheduleInput = z.input<typeof ScheduleRequest>;
 
 /** A workflow request before defaults are filled in. */
 export type WorkflowRequestInput = z.input<typeof WorkflowRequest>;
@@ -162,6 +174,7 @@ export type ItemPage = z.infer<typeof ItemPage>;
 const EventPage = z.object({ events: z.array(EventView), next: z.unknown().optional() });
 const CancelView = z.object({ status: WorkflowStatus });
 const ArtifactList = z.object({ artifacts: z.array(ArtifactView) });
+const ScheduleList = z.object({ schedules: z.array(ScheduleSummary) });
 const SecretList = z.object({ secrets: z.array(z.string()) });
 const AgentList = z.object({ agents: z.array(AgentView) });
 
@@ -259,6 +272,24 @@ export function createClient(options: ClientOptions): Client {
     },
     callbackSecrets: async ({ signal } = {}) =>
       (await send(transport, { path: "/v1/callback-secrets", signal, read: as(SecretList) })).secrets,
+    schedule: (schedule, { idempotencyKey = crypto.randomUUID(), signal } = {}) =>
+      send(transport, {
+        method: "POST",
+        path: "/v1/schedules",
+        headers: { "idempotency-key": idempotencyKey },
+        body: schedule,
+        signal,
+        read: as(ScheduleView),
+      }),
+    schedules: async ({ signal } = {}) =>
+      (await send(transport, { path: "/v1/schedules", signal, read: as(ScheduleList) })).schedules,
+    unschedule: (id, { signal } = {}) =>
+      send(transport, {
+        method: "DELETE",
+        path: `/v1/schedules/${encodeURIComponent(id)}`,
+        signal,
+        read: async (response) => void (await response.text()),
+      }),
     agents: async ({ signal } = {}) =>
       (await send(transport, { path: "/v1/agents", signal, read: as(AgentList) })).agents,
     health: ({ signal } = {}) =>

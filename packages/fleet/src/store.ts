@@ -19,6 +19,7 @@ import {
   projectTask,
   projectWorkflow,
   type RetryOutcome,
+  type Schedules,
   shardOf,
   type SignalOutcome,
   type Spend,
@@ -43,7 +44,7 @@ import { type DurableLink, openDurable } from "./durable-link.ts";
 import { type FailurePage, listFailures } from "./failed-work.ts";
 import { forkItem } from "./fork-item.ts";
 import { RedisInbox } from "./inbox.ts";
-import { agentQueue, idempotencyPlace, newWorkflowId, shardTag, tagOf } from "./keys.ts";
+import { agentQueue, fleetTag, idempotencyPlace, newWorkflowId, shardTag, tagOf } from "./keys.ts";
 import { advance, eventOf, everyLine, type FoldedLog, type Line, parseLines } from "./log.ts";
 import { LruMap } from "./lru-map.ts";
 import { failedWrite } from "./outage.ts";
@@ -51,10 +52,9 @@ import { readOutput } from "./outputs.ts";
 import { Queues } from "./queues.ts";
 import { registeredAgents } from "./registry.ts";
 import { type Reply, Scripts } from "./scripts.ts";
+import { RedisSchedules } from "./schedules/schedules.ts";
 import { fleetShards } from "./shards.ts";
-
-/** Time from a submit to the look that adds the admission job again, should the first have been lost, in ms. */
-const firstLookMs = 5000;
+import { firstLookMs, submitItem } from "./submission.ts";
 
 /** How often open streams look for new lines, in ms; all streams of a process look together. */
 const followEveryMs = 50;
@@ -92,6 +92,7 @@ export class RedisStore implements WorkflowStore, Service {
   readonly #scripts: Scripts;
   readonly #queues: Queues;
   readonly #inbox: Inbox;
+  readonly #schedules: Schedules;
   readonly #past: Past | undefined;
   readonly #shipper: Shipper | undefined;
   readonly #cache = new LruMap<string, FoldedLog>(cachedWorkflows);
@@ -109,6 +110,11 @@ export class RedisStore implements WorkflowStore, Service {
     const guard = <T>(answer: Promise<T>) => this.#guard(answer);
     const write = (script: string, id: string, item: (string | number)[]) => this.#write(script, id, item);
     this.#inbox = new RedisInbox({ scripts: this.#scripts, shards: () => this.#shards, guard, write });
+    const writeFleet = (script: string, item: (string | number)[], head?: (string | number)[]) =>
+      this.#scripts.durably(script, fleetTag, item, head).catch((error: unknown) => {
+        throw failedWrite(error);
+      });
+    this.#schedules = new RedisSchedules({ scripts: this.#scripts, guard, write: writeFleet });
   }
 
   async start(): Promise<void> {
@@ -127,6 +133,11 @@ export class RedisStore implements WorkflowStore, Service {
     return this.#inbox;
   }
 
+  /** What starts workflows at their times. */
+  get schedules(): Schedules {
+    return this.#schedules;
+  }
+
   /** The queues, for boards; read only. */
   get queues(): Queues {
     return this.#queues;
@@ -137,27 +148,12 @@ export class RedisStore implements WorkflowStore, Service {
     request: WorkflowRequest,
     idempotency?: { key: string; bodyHash: string },
   ): Promise<SubmitOutcome> {
-    const place = idempotency && idempotencyPlace(tenant, idempotency.key);
-    const id = newWorkflowId(this.#shards, place?.spot);
-    const { priority = "normal", tags = {} } = request;
-    const event = JSON.stringify({ type: "workflow.submitted", data: { tenant, request } });
-    const key = [place?.hash ?? "", idempotency?.bodyHash ?? "", this.#options.idempotencyMs];
-    // When its time has come, a look says by the clock of Redis: the clock of this process admits nothing.
-    const isTimed = request.startAt !== undefined;
-    const item = [
-      id,
-      tenant,
-      priority,
-      JSON.stringify(tags),
-      request.callbackUrl ?? "",
-      ...key,
-      isTimed ? 0 : firstLookMs,
-      event,
-    ];
+    const { id, item } = submitItem(this.#shards, { tenant, request }, idempotency, this.#options.idempotencyMs);
+    const { priority = "normal", startAt } = request;
     const outcome = outcomeOf(await this.#write("submit", id, item));
     // A submit that is repeated is one of which nobody knows whether it was archived.
     if (outcome.kind !== "conflict") await this.#archive(outcome.id);
-    if (outcome.kind === "stored" && !isTimed) this.#admitSoon(outcome.id, priority);
+    if (outcome.kind === "stored" && startAt === undefined) this.#admitSoon(outcome.id, priority);
     return outcome;
   }
 

@@ -11,6 +11,7 @@ import { Notifier } from "./notify/notifier.ts";
 import { Queues } from "./queues.ts";
 import { Reconciler } from "./reconcile.ts";
 import { registeredAgents } from "./registry.ts";
+import { Scheduler } from "./schedules/scheduler.ts";
 import { Scripts } from "./scripts.ts";
 import { fleetShards } from "./shards.ts";
 
@@ -56,6 +57,7 @@ export class Supervisor implements Service {
   #admission: Admission | undefined;
   #relay: Relay | undefined;
   #notifier: Notifier | undefined;
+  #scheduler: Scheduler | undefined;
   #loop: Promise<void> | undefined;
   #timers: NodeJS.Timeout[] = [];
   #isStopping = false;
@@ -134,6 +136,8 @@ export class Supervisor implements Service {
     this.#relay?.start();
     this.#notifier = callbacks && new Notifier({ scripts, shards, ...callbacks, metrics, logger });
     this.#notifier?.start();
+    this.#scheduler = new Scheduler({ scripts, shards, admit: (workflows) => queues.admit(workflows), logger });
+    this.#scheduler.start();
   }
 
   async stop(): Promise<void> {
@@ -144,7 +148,7 @@ export class Supervisor implements Service {
     await this.#admission?.stop();
     const finished = () =>
       Promise.race([
-        Promise.all([this.#loop, this.#relay?.stop(), this.#notifier?.stop()]),
+        Promise.all([this.#loop, this.#relay?.stop(), this.#notifier?.stop(), this.#scheduler?.stop()]),
         delay(finishWithinMs, undefined, { ref: false }),
       ]);
     await finished();

@@ -19,6 +19,7 @@ export * from "./probe-input.ts";
 export * from "./project.ts";
 export * from "./recovery.ts";
 export * from "./request.ts";
+export * from "./schedule.ts";
 export * from "./state.ts";
 export * from "./storage.ts";
 export * from "./store.ts";

@@ -8,6 +8,7 @@ import { WorkflowArchive, type History } from "./archive.ts";
 import { restoreKeys } from "./key-copy.ts";
 import { readHowFar } from "./progress.ts";
 import { type Restored, restore } from "./restore.ts";
+import { restoreSchedules } from "./schedule-copy.ts";
 
 /** Workflows restored at once. */
 const restoredAtOnce = 16;
@@ -42,6 +43,8 @@ export interface RebuildReport {
   unproven: Record<EffectClass, number>;
   /** API keys put back. */
   keys: number;
+  /** Schedules put back. */
+  schedules: number;
   /** Objects that are torn, tampered with or unknown, and workflows of which nothing can be used. */
   unreadable: { name: string; reason: string }[];
   /**
@@ -76,6 +79,7 @@ export async function rebuild(options: RebuildOptions): Promise<RebuildReport> {
     const run = new Rebuild(connection, new WorkflowArchive(objects), shards, options);
     const report = await run.run();
     report.keys = await restoreKeys(connection, objects);
+    report.schedules = await restoreSchedules(connection, objects);
     const completeUntil = await readHowFar(objects);
     if (completeUntil !== undefined) report.archivedUntil = new Date(completeUntil).toISOString();
     await connection.del(underWayKey);
@@ -106,6 +110,7 @@ class Rebuild {
     released: 0,
     unproven: { idempotent: 0, queryable: 0, unsafe: 0 },
     keys: 0,
+    schedules: 0,
     unreadable: [],
     archivedUntil: null,
   };

@@ -175,6 +175,12 @@ local function readOutput(id, task)
   return line and '#' .. line[2][4]
 end
 
+-- Schedules, below `{fleet}`.
+local SCHEDULES = SHARD .. ':schedules'                                             -- id -> record (JSON)
+local function schedulesOf(tenant) return SHARD .. ':schedules:' .. tenant end      -- id -> when it was made
+local SLOTS = SHARD .. ':slots'                                                     -- id -> its next slot
+local LAST_SLOTS = SHARD .. ':last-slots'                                           -- id -> last slot, workflow of it
+
 -- Items, which wait for a person. The field `items` of the index names the open ones of a workflow, each as
 -- 'seq:kind ', where seq is that of the line that opened it; the item's name is '<id>.<seq>'.
 local function itemsKey(tenant) return SHARD .. ':items:' .. tenant end -- item -> when it was opened
