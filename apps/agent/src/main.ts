@@ -1,9 +1,10 @@
 import { hostname } from "node:os";
 import { createIsolatedExecutor, describeAgent } from "@flotilla/agents";
 import { AgentWorker, RedisCheck, WorkerRegistration } from "@flotilla/fleet";
-import { createLogger, createMetrics, HealthService, redisSettings, runProcess } from "@flotilla/runtime";
+import { createLogger, createMetrics, HealthService, ownCluster, redisSettings, runProcess } from "@flotilla/runtime";
 import { findAgent } from "./agents.ts";
 import { config } from "./config.ts";
+import { DeletionCost } from "./deletion-cost.ts";
 import { createExecution } from "./execution.ts";
 
 const logger = createLogger({ role: "agent", level: config.LOG_LEVEL });
@@ -31,6 +32,8 @@ const worker = new AgentWorker({
   logger,
 });
 const registration = new WorkerRegistration({ redis, descriptor: describeAgent(agent), workerId, logger });
+const cost = { api: ownCluster, runningTasks: () => worker.runningTasks, logger };
+const { POD_NAME: pod } = config;
 const health = new HealthService({
   host: config.HOST,
   port: config.METRICS_PORT,
@@ -43,7 +46,14 @@ const health = new HealthService({
 
 await runProcess({
   role: "agent",
-  services: [redisCheck, ...storage, health, worker, registration],
+  services: [
+    redisCheck,
+    ...storage,
+    health,
+    worker,
+    registration,
+    ...(pod === undefined ? [] : [new DeletionCost({ ...cost, pod })]),
+  ],
   logger,
   details: () => ({ agentType: agent.type, metricsUrl: health.metricsUrl }),
 });

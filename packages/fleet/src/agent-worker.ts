@@ -105,6 +105,11 @@ export class AgentWorker implements Service {
     return this.#connection?.status === "ready";
   }
 
+  /** Tasks that are claimed and not ended. */
+  get runningTasks(): number {
+    return this.#running.size;
+  }
+
   /** Whether jobs are being read; not ok only where nothing but a restart helps. */
   check(): CheckResult {
     return this.#reader?.check() ?? { ok: true };

@@ -174,6 +174,10 @@ export const supervisorEnvironment = z.object({
 export const agentEnvironment = z.object({
   AGENT_TYPE: AgentType.describe("agent type that this worker runs; names its queue"),
   AGENT_CONCURRENCY: integer(1, 1000).default(10).describe("tasks that one worker process runs at once"),
+  POD_NAME: z
+    .string()
+    .exactOptional()
+    .describe("pod that this worker runs in; where set, it tells Kubernetes what deleting the pod would cost"),
   FLOTILLA_AGENTS_DIR: path.exactOptional().describe("folder of further agent modules, one file each"),
   FLOTILLA_DOCS_ROOTS: z
     .string()

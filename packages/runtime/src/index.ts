@@ -3,6 +3,7 @@ export * from "./file-archive.ts";
 export * from "./file-blobs.ts";
 export * from "./file-stream.ts";
 export * from "./health.ts";
+export * from "./kubernetes-api.ts";
 export * from "./lifecycle.ts";
 export * from "./logger.ts";
 export * from "./metrics.ts";
