@@ -204,6 +204,11 @@ export const storageEnvironment = z.object({
     ),
 });
 
+/** A stream: the OCID of one of Oracle Cloud, or the name of one in the data folder. */
+export const StreamId = z
+  .string()
+  .regex(/^[A-Za-z0-9][A-Za-z0-9._-]{0,254}$/, "must be an OCID, or a name of A-Z a-z 0-9 . _ -");
+
 /** How to reach Oracle Cloud. `ociSettings` makes one description of it. */
 export const ociEnvironment = z.object({
   OCI_AUTH: z
@@ -233,6 +238,9 @@ export const ociEnvironment = z.object({
   OCI_NAMESPACE: z.string().exactOptional().describe("namespace of Object Storage; asked for at start unless set"),
   OCI_COMPARTMENT_ID: z.string().exactOptional().describe("OCID of the compartment in which a missing bucket is made"),
   OCI_CHECKPOINT_BUCKET: z.string().default("agent-checkpoints").describe("bucket of blobs, checkpoints and archives"),
+  OCI_STREAM_ID: StreamId.exactOptional().describe(
+    "OCID of the stream to which supervisors export every event; without `OCI_AUTH` a name in the data folder",
+  ),
   OCI_OBJECT_STORAGE_ENDPOINT: httpUrl
     .exactOptional()
     .describe("address of Object Storage instead of that of the region"),

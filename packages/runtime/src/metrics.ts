@@ -29,7 +29,12 @@ export function createMetrics() {
     help: "How long the archive has been lacking what it lacks most",
     registers,
   });
-  for (const gauge of [activeWorkflows, dueLagSeconds, checkpointLagSeconds]) gauge.remove();
+  const exportLagSeconds = new Gauge({
+    name: "flotilla_export_lag_seconds",
+    help: "How long the archived event that has waited longest has been waiting for the stream",
+    registers,
+  });
+  for (const gauge of [activeWorkflows, dueLagSeconds, checkpointLagSeconds, exportLagSeconds]) gauge.remove();
 
   const handoffs = new Counter({
     name: "flotilla_handoffs_total",
@@ -54,8 +59,14 @@ export function createMetrics() {
     activeWorkflows,
     dueLagSeconds,
     checkpointLagSeconds,
+    exportLagSeconds,
     handoffs,
     recoveryOperations,
+    exportedEvents: new Counter({
+      name: "flotilla_exported_events_total",
+      help: "Events that this process appended to the stream; one that is appended again counts again",
+      registers,
+    }),
     queueDepth: new Gauge({
       name: "flotilla_queue_depth",
       help: "Jobs in a queue by BullMQ state",

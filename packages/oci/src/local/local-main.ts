@@ -7,11 +7,12 @@ import { LocalOci } from "./server.ts";
 const logger = createLogger({ role: "oci", level: config.LOG_LEVEL });
 // Its key, and what it is given.
 const folder = join(config.FLOTILLA_DATA_DIR, "oci");
+const streams = config.OCI_STREAM_ID === undefined ? [] : [config.OCI_STREAM_ID];
 let local: LocalOci | undefined;
 const service: Service = {
   async start() {
     const { keys } = await localCredentials(folder);
-    local = await LocalOci.start({ folder: join(folder, "data"), keys, port: config.PORT });
+    local = await LocalOci.start({ folder: join(folder, "data"), keys, streams, port: config.PORT });
   },
   async stop() {
     await local?.stop();
