@@ -1,6 +1,6 @@
 import { readFileSync } from "node:fs";
 import { delimiter, resolve } from "node:path";
-import { AgentType, RecoveryTable } from "@flotilla/workflow";
+import { AgentType, RecoveryTable, Tenant } from "@flotilla/workflow";
 import { z } from "zod";
 
 const dayMs = 86_400_000;
@@ -62,6 +62,26 @@ function parsedJson(text: string): unknown {
     return undefined;
   }
 }
+
+/** A stream: the OCID of one of Oracle Cloud, or the name of one in the data folder. */
+export const StreamId = z
+  .string()
+  .regex(/^[A-Za-z0-9][A-Za-z0-9._-]{0,254}$/, "must be an OCID, or a name of A-Z a-z 0-9 . _ -");
+
+/** Streams and whose workflows their messages become, as `tenant=stream`, separated by commas. */
+const intake = z.string().transform((text, context) => {
+  const intakes: { tenant: string; streamId: string }[] = [];
+  for (const part of text.split(",")) {
+    const [tenant, streamId, ...rest] = part.trim().split("=");
+    const isFine = Tenant.safeParse(tenant).success && StreamId.safeParse(streamId).success && rest.length === 0;
+    if (!isFine || intakes.some((other) => other.streamId === streamId)) {
+      context.addIssue({ code: "custom", message: "must be tenant=stream, or several separated by commas, each once" });
+      return z.NEVER;
+    }
+    intakes.push({ tenant: tenant ?? "", streamId: streamId ?? "" });
+  }
+  return intakes;
+});
 
 /** What every process reads. */
 export const processEnvironment = z.object({
@@ -126,6 +146,9 @@ export const apiEnvironment = z.object({
   FLOTILLA_IDEMPOTENCY_MS: integer(1, longestTimerMs)
     .default(dayMs)
     .describe("how long an `Idempotency-Key` is remembered, in ms"),
+  FLOTILLA_INTAKE: intake
+    .default([])
+    .describe("streams whose messages become workflows, as `tenant=stream` separated by commas; none unless set"),
 });
 
 /** What the supervisor reads. */
@@ -203,11 +226,6 @@ export const storageEnvironment = z.object({
       "folder of blobs, of the document index and of a local fleet's Redis; shared by all processes of a fleet",
     ),
 });
-
-/** A stream: the OCID of one of Oracle Cloud, or the name of one in the data folder. */
-export const StreamId = z
-  .string()
-  .regex(/^[A-Za-z0-9][A-Za-z0-9._-]{0,254}$/, "must be an OCID, or a name of A-Z a-z 0-9 . _ -");
 
 /** How to reach Oracle Cloud. `ociSettings` makes one description of it. */
 export const ociEnvironment = z.object({

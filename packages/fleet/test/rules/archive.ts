@@ -139,10 +139,10 @@ export function archiveRules(newShard: () => Shard): void {
       const id = await shard.ended();
       const tip = (await shard.load(id))?.tip ?? 0;
       await shipped(shard, id, tip, 0, 1);
-      const forget = async () => {
-        await shard.setDue(id, 1);
+      const forget = async (hasExport: 0 | 1 = 1, forgotten = id) => {
+        await shard.setDue(forgotten, 1);
         await shard.take();
-        return shard.item("forget", [id, "look"], [1, 1, 5000]);
+        return shard.item("forget", [forgotten, "look"], [1, hasExport, 5000]);
       };
       expect((await take(shard)).seqs).toEqual([]);
       expect(await forget()).toBe(0);
@@ -150,6 +150,10 @@ export function archiveRules(newShard: () => Shard): void {
       expect(await forget()).toBe(0);
       await exported(shard, id, tip);
       expect(await forget()).toBe(1);
+      // The control: where events are not exported, nothing waits for it.
+      const other = await shard.ended();
+      await shipped(shard, other, (await shard.load(other))?.tip ?? 0, 0, 1);
+      expect(await forget(0, other)).toBe(1);
       expect((await shard.keys()).filter((key) => key.includes("export") && !key.endsWith("exporter"))).toEqual([]);
     });
 

@@ -7,7 +7,8 @@ import { LocalOci } from "./server.ts";
 const logger = createLogger({ role: "oci", level: config.LOG_LEVEL });
 // Its key, and what it is given.
 const folder = join(config.FLOTILLA_DATA_DIR, "oci");
-const streams = config.OCI_STREAM_ID === undefined ? [] : [config.OCI_STREAM_ID];
+const intakes = config.FLOTILLA_INTAKE.map(({ streamId }) => streamId);
+const streams = config.OCI_STREAM_ID === undefined ? intakes : [config.OCI_STREAM_ID, ...intakes];
 let local: LocalOci | undefined;
 const service: Service = {
   async start() {
