@@ -6,6 +6,7 @@ import { describe, expect, test } from "vitest";
 import {
   agentEnvironment,
   apiEnvironment,
+  ociEnvironment,
   ConfigError,
   parseConfig,
   probeEnvironment,
