@@ -8,7 +8,7 @@ const metrics = createMetrics();
 const redis = redisSettings(config);
 const storage = openStorage(config, logger);
 const redisCheck = new RedisCheck(redis, logger);
-const { FLOTILLA_RECOVERY: recovery } = config;
+const { FLOTILLA_RECOVERY: recovery, OCI_STREAM_ID: eventsId } = config;
 const supervisor = new Supervisor({
   redis,
   defaults: {
@@ -23,6 +23,7 @@ const supervisor = new Supervisor({
     objects: storage.archive,
     checkpointEveryMs: config.CHECKPOINT_INTERVAL_MS,
     retentionMs: config.FLOTILLA_ARCHIVE_RETENTION_MS,
+    ...(eventsId !== undefined && { events: storage.streams.writer(eventsId) }),
   },
   metrics,
   logger,

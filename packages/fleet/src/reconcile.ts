@@ -61,8 +61,9 @@ export interface ReconcilerDeps {
   handoffTimeoutMs: number;
   /** How long a workflow is kept after its end, in ms. */
   retentionMs: number;
-  /** Whether nothing may be forgotten before it is archived. */
+  /** Whether nothing may be forgotten before it is archived, and before it is exported. */
   hasArchive: boolean;
+  hasExport: boolean;
   metrics: Metrics;
   logger: Logger;
 }
@@ -188,7 +189,7 @@ export class Reconciler {
   ): Promise<Settlement | undefined> {
     if (taken.revision < 0) {
       this.#cache.delete(taken.id);
-      const head = [Number(this.#deps.hasArchive), unarchivedMs];
+      const head = [Number(this.#deps.hasArchive), Number(this.#deps.hasExport), unarchivedMs];
       await this.#deps.scripts.item("forget", taken.tag, [taken.id, taken.token], head);
       return undefined;
     }

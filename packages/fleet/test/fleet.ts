@@ -16,6 +16,7 @@ import type {
   Json,
   Archive,
   PhaseRequest,
+  StreamWriter,
   TaskRequest,
   WorkflowEvent,
   WorkflowRequest,
@@ -71,6 +72,8 @@ export interface FleetOptions {
   /** Whether what happens is archived, in a folder of the fleet. */
   hasArchive?: boolean;
   checkpointEveryMs?: number;
+  /** Where what is archived is exported. */
+  events?: StreamWriter;
 }
 
 const descriptor = (type: string): AgentDescriptor => ({
@@ -152,13 +155,13 @@ export class TestFleet {
     return new AgentWorker({ ...options, isolatedExecutor, drainMs: 200 });
   }
 
-  async addSupervisor(): Promise<Supervisor> {
+  async addSupervisor(metrics = createMetrics()): Promise<Supervisor> {
     const { redis, retentionMs = 3_600_000, maxActiveWorkflows = 10_000 } = this.#options;
     const defaults = { attempts: 3, concurrency: 1000 };
-    const { hasArchive = false, checkpointEveryMs = 30_000 } = this.#options;
-    const archive = { objects: this.archive, checkpointEveryMs, retentionMs: 3_600_000 };
+    const { hasArchive = false, checkpointEveryMs = 30_000, events } = this.#options;
+    const archive = { objects: this.archive, checkpointEveryMs, retentionMs: 3_600_000, ...(events && { events }) };
     const limits = { handoffTimeoutMs: 300_000, maxActiveWorkflows };
-    const options = { redis, defaults, ...limits, retentionMs, metrics: createMetrics(), logger };
+    const options = { redis, defaults, ...limits, retentionMs, metrics, logger };
     return this.#add(new Supervisor({ ...options, ...(hasArchive && { archive }) }));
   }
 
