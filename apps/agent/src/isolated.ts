@@ -1,6 +1,6 @@
 import { writeFile } from "node:fs/promises";
 import { serveTask } from "@flotilla/agents";
-import { createLogger, watchEventLoop } from "@flotilla/runtime";
+import { createLogger, Tracing, tracingSettings, watchEventLoop } from "@flotilla/runtime";
 import { findAgent } from "./agents.ts";
 import { config } from "./config.ts";
 import { createExecution } from "./execution.ts";
@@ -10,4 +10,14 @@ const logger = createLogger({ role: "agent", level: config.LOG_LEVEL });
 // Where memory runs out, the kernel shall take this process and not its worker. Only Linux can be told so.
 await writeFile("/proc/self/oom_score_adj", "1000").catch(() => undefined);
 watchEventLoop("agent");
-serveTask(createExecution(config, await findAgent(config), logger).executor);
+const tracing = new Tracing(tracingSettings(config, "agent"), (problem) => logger.warn({ problem }, "traces"));
+await tracing.start();
+const { executor } = createExecution(config, await findAgent(config), { logger, tracer: tracing });
+serveTask(async (task, journal, signal) => {
+  try {
+    return await executor(task, journal, signal);
+  } finally {
+    // The worker ends this process once it has the outcome.
+    await tracing.stop();
+  }
+});

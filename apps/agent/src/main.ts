@@ -1,18 +1,27 @@
 import { hostname } from "node:os";
 import { createIsolatedExecutor, describeAgent } from "@flotilla/agents";
 import { AgentWorker, RedisCheck, WorkerRegistration } from "@flotilla/fleet";
-import { createLogger, createMetrics, HealthService, redisSettings, runProcess } from "@flotilla/runtime";
+import {
+  createLogger,
+  createMetrics,
+  HealthService,
+  redisSettings,
+  runProcess,
+  Tracing,
+  tracingSettings,
+} from "@flotilla/runtime";
 import { findAgent } from "./agents.ts";
 import { config } from "./config.ts";
 import { createExecution } from "./execution.ts";
 
 const logger = createLogger({ role: "agent", level: config.LOG_LEVEL });
 const metrics = createMetrics();
+const tracing = new Tracing(tracingSettings(config, "agent"), (problem) => logger.warn({ problem }, "traces"));
 const redis = redisSettings(config);
 const redisCheck = new RedisCheck(redis, logger);
 const agent = await findAgent(config);
 const workerId = `${hostname()}.${process.pid}`;
-const execution = createExecution(config, agent, logger, (tokens) => {
+const execution = createExecution(config, agent, { logger, tracer: tracing }, (tokens) => {
   metrics.modelTokens.inc({ agent_type: agent.type, direction: "input" }, tokens.input);
   metrics.modelTokens.inc({ agent_type: agent.type, direction: "output" }, tokens.output);
 });
@@ -28,6 +37,7 @@ const worker = new AgentWorker({
   archive,
   metrics,
   logger,
+  tracer: tracing,
 });
 const registration = new WorkerRegistration({ redis, descriptor: describeAgent(agent), workerId, logger });
 const health = new HealthService({
@@ -42,7 +52,7 @@ const health = new HealthService({
 
 await runProcess({
   role: "agent",
-  services: [redisCheck, ...storage, health, worker, registration],
+  services: [tracing, redisCheck, ...storage, health, worker, registration],
   logger,
   details: () => ({ agentType: agent.type, metricsUrl: health.metricsUrl }),
 });

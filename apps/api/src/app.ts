@@ -1,4 +1,5 @@
 import { randomUUID } from "node:crypto";
+import { noTracer, type Tracer } from "@flotilla/runtime";
 import type { BlobStore, Inbox, KeyStore, WorkflowStore } from "@flotilla/workflow";
 import { type FastifyBaseLogger, type FastifyInstance, fastify, LogController } from "fastify";
 import { RecentAgents } from "./agent-catalog.ts";
@@ -18,6 +19,7 @@ import { inboxRoutes } from "./routes/inbox.ts";
 import { signalRoutes } from "./routes/signals.ts";
 import { serviceRoutes } from "./routes/service.ts";
 import { workflowRoutes } from "./routes/workflows.ts";
+import { traceRequests } from "./tracing.ts";
 
 /** A socket on which nothing moves is closed: a client that stopped reading its stream must not hold it for ever. */
 const silentSocketMs = 60_000;
@@ -33,6 +35,8 @@ export interface ApiDependencies {
   requestsPerMinute?: number;
   /** Shown to operators at `/queues`, which does not exist unless given. */
   queues?: () => Promise<readonly BoardQueue[]>;
+  /** Traces nothing unless given. */
+  tracer?: Tracer;
   /** From the first byte of a request to its last; 9 s by default. */
   requestTimeoutMs?: number;
   /** How often a stream without events says that it lives; 15 s by default. */
@@ -48,6 +52,7 @@ export function buildApp(dependencies: ApiDependencies): FastifyInstance {
     logger,
     queues,
     requestsPerMinute,
+    tracer = noTracer,
     requestTimeoutMs = 9000,
     heartbeatMs = 15_000,
   } = dependencies;
@@ -73,6 +78,7 @@ export function buildApp(dependencies: ApiDependencies): FastifyInstance {
   });
   app.register(
     async (v1) => {
+      traceRequests(v1, tracer);
       v1.addHook("onRequest", authenticate(keys));
       if (requestsPerMinute !== undefined) v1.addHook("onRequest", limitRate(requestsPerMinute));
       v1.addHook("onRequest", refuseUnrouted(routes));

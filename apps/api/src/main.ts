@@ -9,13 +9,23 @@ import {
   RedisStore,
 } from "@flotilla/fleet";
 import { openStorage } from "@flotilla/oci";
-import { createLogger, createMetrics, HealthService, redisSettings, runProcess, type Service } from "@flotilla/runtime";
+import {
+  createLogger,
+  createMetrics,
+  HealthService,
+  redisSettings,
+  runProcess,
+  type Service,
+  Tracing,
+  tracingSettings,
+} from "@flotilla/runtime";
 import { buildApp } from "./app.ts";
 import { config } from "./config.ts";
 import { HttpService } from "./http-service.ts";
 
 const logger = createLogger({ role: "api", level: config.LOG_LEVEL });
 const metrics = createMetrics();
+const tracing = new Tracing(tracingSettings(config, "api"), (problem) => logger.warn({ problem }, "traces"));
 const { blobs, archive, services: storage } = openStorage(config, logger);
 const redis = redisSettings(config);
 const redisCheck = new RedisCheck(redis, logger);
@@ -26,6 +36,7 @@ const store = new RedisStore({
   idempotencyMs: config.FLOTILLA_IDEMPOTENCY_MS,
   archive,
   logger,
+  tracer: tracing,
 });
 const keyConnection = connect(redis, "failFast", logger);
 const keyService: Service = {
@@ -39,6 +50,7 @@ const http = new HttpService({
     keys: new RedisKeyStore(keyConnection),
     blobs,
     logger,
+    tracer: tracing,
     ...(config.FLOTILLA_RATE_LIMIT !== undefined && { requestsPerMinute: config.FLOTILLA_RATE_LIMIT }),
     queues: async () => {
       const agents = await store.agents();
@@ -52,7 +64,7 @@ const health = new HealthService({ host: config.HOST, port: config.METRICS_PORT,
 
 await runProcess({
   role: "api",
-  services: [redisCheck, ...storage, health, store, keyService, http],
+  services: [tracing, redisCheck, ...storage, health, store, keyService, http],
   logger,
   details: () => ({ url: http.url, metricsUrl: health.metricsUrl }),
 });

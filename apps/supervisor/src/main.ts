@@ -1,10 +1,19 @@
 import { RedisCheck, Supervisor } from "@flotilla/fleet";
 import { openStorage } from "@flotilla/oci";
-import { createLogger, createMetrics, HealthService, redisSettings, runProcess } from "@flotilla/runtime";
+import {
+  createLogger,
+  createMetrics,
+  HealthService,
+  redisSettings,
+  runProcess,
+  Tracing,
+  tracingSettings,
+} from "@flotilla/runtime";
 import { config } from "./config.ts";
 
 const logger = createLogger({ role: "supervisor", level: config.LOG_LEVEL });
 const metrics = createMetrics();
+const tracing = new Tracing(tracingSettings(config, "supervisor"), (problem) => logger.warn({ problem }, "traces"));
 const redis = redisSettings(config);
 const storage = openStorage(config, logger);
 const redisCheck = new RedisCheck(redis, logger);
@@ -26,6 +35,7 @@ const supervisor = new Supervisor({
   },
   metrics,
   logger,
+  tracer: tracing,
 });
 const looksAgo = () => ({ ok: supervisor.idleForMs < 5000, detail: `${Math.round(supervisor.idleForMs)} ms` });
 const health = new HealthService({
@@ -37,7 +47,7 @@ const health = new HealthService({
 
 await runProcess({
   role: "supervisor",
-  services: [redisCheck, ...storage.services, health, supervisor],
+  services: [tracing, redisCheck, ...storage.services, health, supervisor],
   logger,
   details: () => ({ metricsUrl: health.metricsUrl }),
 });

@@ -1,5 +1,5 @@
 import { createHash } from "node:crypto";
-import { createLogger } from "@flotilla/runtime";
+import { createLogger, noTracer, type Tracer } from "@flotilla/runtime";
 import {
   type BlobStore,
   ClaimLostError,
@@ -95,10 +95,12 @@ export class Rig {
   readonly blobs = new MemoryBlobs();
   readonly #agent: Agent;
   readonly #model: Model;
+  readonly #tracer: Tracer;
 
-  constructor(agent: Agent, model: Model = createModel()) {
+  constructor(agent: Agent, model: Model = createModel(), tracer: Tracer = noTracer) {
     this.#agent = agent;
     this.#model = model;
+    this.#tracer = tracer;
   }
 
   run(task: Partial<ClaimedTask> = {}, signal: AbortSignal = new AbortController().signal): Promise<TaskOutcome> {
@@ -107,6 +109,7 @@ export class Rig {
       blobs: this.blobs,
       model: this.#model,
       logger: createLogger({ role: "agent", level: "silent" }),
+      tracer: this.#tracer,
     });
     return execute(taskOf(this.#agent, task), this.journal, signal);
   }

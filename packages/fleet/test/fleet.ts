@@ -8,6 +8,7 @@ import {
   createMetrics,
   type Metrics,
   type RedisSettings,
+  type Tracer,
 } from "@flotilla/runtime";
 import type {
   AgentDescriptor,
@@ -71,6 +72,8 @@ export interface FleetOptions {
   /** Whether what happens is archived, in a folder of the fleet. */
   hasArchive?: boolean;
   checkpointEveryMs?: number;
+  /** Of the API, the supervisors and the workers. */
+  tracers?: { api: Tracer; supervisor: Tracer; agent: Tracer };
 }
 
 const descriptor = (type: string): AgentDescriptor => ({
@@ -120,7 +123,8 @@ export class TestFleet {
     this.scripts = new Scripts(this.connection);
     const { redis, idempotencyMs = 60_000, hasArchive = false } = options;
     const archived = hasArchive ? { archive: this.archive } : {};
-    this.store = new RedisStore({ redis, blobs: this.blobs, idempotencyMs, logger, ...archived });
+    const traced = options.tracers && { tracer: options.tracers.api };
+    this.store = new RedisStore({ redis, blobs: this.blobs, idempotencyMs, logger, ...archived, ...traced });
   }
 
   /** Adds a process that runs tasks, of both agent types. */
@@ -149,7 +153,8 @@ export class TestFleet {
       logger,
     };
     const isolatedExecutor: Executor = (...run) => (this.isolated ?? executor)(...run);
-    return new AgentWorker({ ...options, isolatedExecutor, drainMs: 200 });
+    const traced = this.#options.tracers && { tracer: this.#options.tracers.agent };
+    return new AgentWorker({ ...options, isolatedExecutor, drainMs: 200, ...traced });
   }
 
   async addSupervisor(): Promise<Supervisor> {
@@ -159,7 +164,8 @@ export class TestFleet {
     const archive = { objects: this.archive, checkpointEveryMs, retentionMs: 3_600_000 };
     const limits = { handoffTimeoutMs: 300_000, maxActiveWorkflows };
     const options = { redis, defaults, ...limits, retentionMs, metrics: createMetrics(), logger };
-    return this.#add(new Supervisor({ ...options, ...(hasArchive && { archive }) }));
+    const traced = this.#options.tracers && { tracer: this.#options.tracers.supervisor };
+    return this.#add(new Supervisor({ ...options, ...(hasArchive && { archive }), ...traced }));
   }
 
   async #add<S extends { start(): Promise<void>; stop(): Promise<void> }>(service: S): Promise<S> {

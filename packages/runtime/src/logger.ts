@@ -1,3 +1,4 @@
+import { logFields } from "./log-fields.ts";
 import { destination, type DestinationStream, type Level, type Logger, pino, stdTimeFunctions } from "pino";
 
 export type { Logger } from "pino";
@@ -22,6 +23,8 @@ export function createLogger({ role, level, stream }: LoggerOptions): Logger {
     {
       level,
       base: { role, pid: process.pid },
+      // A copy: pino writes the fields of the line into what it is given.
+      mixin: () => ({ ...logFields() }),
       timestamp: stdTimeFunctions.isoTime,
       formatters: { level: (label) => ({ level: label }) },
       redact: {
