@@ -1,13 +1,13 @@
 import { type Agent, createExecutor, createModel, meteredModel, type TokenCount } from "@flotilla/agents";
 import { openStorage } from "@flotilla/oci";
-import type { Logger, Tracer } from "@flotilla/runtime";
+import type { Logger, Redact, Tracer } from "@flotilla/runtime";
 import type { config } from "./config.ts";
 
 /** What the tasks of an agent run with, be it in the worker or in a process of their own; `onModelCall` is told of each. */
 export function createExecution(
   settings: typeof config,
   agent: Agent,
-  { logger, tracer }: { logger: Logger; tracer: Tracer },
+  { logger, tracer, redact }: { logger: Logger; tracer: Tracer; redact: Redact },
   onModelCall: (tokens: TokenCount) => void = () => undefined,
 ) {
   const storage = openStorage(settings, logger);
@@ -16,6 +16,13 @@ export function createExecution(
     baseUrl === undefined ? undefined : { baseUrl, model: modelName, ...(apiKey === undefined ? {} : { apiKey }) },
   );
   const { blobs } = storage;
-  const executor = createExecutor({ agents: [agent], blobs, model: meteredModel(model, onModelCall), logger, tracer });
+  const executor = createExecutor({
+    agents: [agent],
+    blobs,
+    model: meteredModel(model, onModelCall),
+    logger,
+    tracer,
+    redact,
+  });
   return { ...storage, executor };
 }

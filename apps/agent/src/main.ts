@@ -4,6 +4,7 @@ import { AgentWorker, RedisCheck, WorkerRegistration } from "@flotilla/fleet";
 import {
   createLogger,
   createMetrics,
+  createRedact,
   HealthService,
   redisSettings,
   runProcess,
@@ -14,14 +15,15 @@ import { findAgent } from "./agents.ts";
 import { config } from "./config.ts";
 import { createExecution } from "./execution.ts";
 
-const logger = createLogger({ role: "agent", level: config.LOG_LEVEL });
+const redact = createRedact(config);
+const logger = createLogger({ role: "agent", level: config.LOG_LEVEL, redact });
 const metrics = createMetrics();
 const tracing = new Tracing(tracingSettings(config, "agent"), (problem) => logger.warn({ problem }, "traces"));
 const redis = redisSettings(config);
 const redisCheck = new RedisCheck(redis, logger);
 const agent = await findAgent(config);
 const workerId = `${hostname()}.${process.pid}`;
-const execution = createExecution(config, agent, { logger, tracer: tracing }, (tokens) => {
+const execution = createExecution(config, agent, { logger, tracer: tracing, redact }, (tokens) => {
   metrics.modelTokens.inc({ agent_type: agent.type, direction: "input" }, tokens.input);
   metrics.modelTokens.inc({ agent_type: agent.type, direction: "output" }, tokens.output);
 });

@@ -67,8 +67,10 @@ export function buildApp(dependencies: ApiDependencies): FastifyInstance {
     reply.headers({ "x-request-id": request.id, "x-content-type-options": "nosniff", "cache-control": "no-store" });
   });
   app.addHook("onResponse", async (request, { log, statusCode, elapsedTime }) => {
-    const { method, url } = request;
-    log.debug({ tenant: tenantOf(request), method, url, statusCode, elapsedMs: elapsedTime }, "answered");
+    const { method } = request;
+    // Without its query: people put keys there.
+    const [path] = request.url.split("?", 1);
+    log.debug({ tenant: tenantOf(request), method, path, statusCode, elapsedMs: elapsedTime }, "answered");
   });
 
   app.register(async (open) => {

@@ -12,6 +12,7 @@ import { openStorage } from "@flotilla/oci";
 import {
   createLogger,
   createMetrics,
+  createRedact,
   HealthService,
   redisSettings,
   runProcess,
@@ -23,7 +24,8 @@ import { buildApp } from "./app.ts";
 import { config } from "./config.ts";
 import { HttpService } from "./http-service.ts";
 
-const logger = createLogger({ role: "api", level: config.LOG_LEVEL });
+const redact = createRedact(config);
+const logger = createLogger({ role: "api", level: config.LOG_LEVEL, redact });
 const metrics = createMetrics();
 const tracing = new Tracing(tracingSettings(config, "api"), (problem) => logger.warn({ problem }, "traces"));
 const { blobs, archive, services: storage } = openStorage(config, logger);

@@ -3,6 +3,7 @@ import { openStorage } from "@flotilla/oci";
 import {
   createLogger,
   createMetrics,
+  createRedact,
   HealthService,
   redisSettings,
   runProcess,
@@ -11,7 +12,8 @@ import {
 } from "@flotilla/runtime";
 import { config } from "./config.ts";
 
-const logger = createLogger({ role: "supervisor", level: config.LOG_LEVEL });
+const redact = createRedact(config);
+const logger = createLogger({ role: "supervisor", level: config.LOG_LEVEL, redact });
 const metrics = createMetrics();
 const tracing = new Tracing(tracingSettings(config, "supervisor"), (problem) => logger.warn({ problem }, "traces"));
 const redis = redisSettings(config);

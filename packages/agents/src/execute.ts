@@ -15,6 +15,7 @@ import {
   type Logger,
   noTracer,
   operations,
+  type Redact,
   spanAttributes,
   type Tracer,
   withLogFields,
@@ -38,6 +39,8 @@ export interface ExecutorOptions {
   logger: Logger;
   /** Traces nothing unless given. */
   tracer?: Tracer;
+  /** Takes the secrets of the process out of what a failure says; nothing is taken out unless given. */
+  redact?: Redact;
 }
 
 /**
@@ -45,8 +48,8 @@ export interface ExecutorOptions {
  * whatever is thrown into an outcome; it throws only `ClaimLostError` and the reason of the signal.
  */
 export function createExecutor(options: ExecutorOptions): Executor {
-  const { tracer = noTracer } = options;
-  const execute = executorOf({ ...options, tracer });
+  const { tracer = noTracer, redact = (text) => text } = options;
+  const execute = executorOf({ ...options, tracer, redact });
   return (task, journal, signal) => {
     const { workflowId, taskId, attempt, claim, agent } = task;
     const attributes = {
@@ -69,7 +72,7 @@ export function createExecutor(options: ExecutorOptions): Executor {
   };
 }
 
-function executorOf({ agents, blobs, model, logger, tracer }: Required<ExecutorOptions>): Executor {
+function executorOf({ agents, blobs, model, logger, tracer, redact }: Required<ExecutorOptions>): Executor {
   const byType = new Map(agents.map((agent) => [agent.type, agent]));
 
   return async (task, journal, signal): Promise<TaskOutcome> => {
@@ -86,7 +89,9 @@ function executorOf({ agents, blobs, model, logger, tracer }: Required<ExecutorO
     } catch (error) {
       if (error instanceof ClaimLostError) throw error;
       if (signal.aborted) throw signal.reason;
-      const failure = classify(error);
+      const known = classify(error);
+      // It goes into the log of the workflow, and a service may well quote the key that it refuses.
+      const failure = { ...known, message: redact(known.message) };
       logger.warn({ err: error, claim: task.claim, agentType: task.agent, failure }, "task failed");
       return { kind: "failed", error: failure };
     }

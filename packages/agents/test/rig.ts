@@ -1,5 +1,5 @@
 import { createHash } from "node:crypto";
-import { createLogger, noTracer, type Tracer } from "@flotilla/runtime";
+import { createLogger, noTracer, type Redact, type Tracer } from "@flotilla/runtime";
 import {
   type BlobStore,
   ClaimLostError,
@@ -96,11 +96,13 @@ export class Rig {
   readonly #agent: Agent;
   readonly #model: Model;
   readonly #tracer: Tracer;
+  readonly #redact: Redact | undefined;
 
-  constructor(agent: Agent, model: Model = createModel(), tracer: Tracer = noTracer) {
+  constructor(agent: Agent, model: Model = createModel(), tracer: Tracer = noTracer, redact?: Redact) {
     this.#agent = agent;
     this.#model = model;
     this.#tracer = tracer;
+    this.#redact = redact;
   }
 
   run(task: Partial<ClaimedTask> = {}, signal: AbortSignal = new AbortController().signal): Promise<TaskOutcome> {
@@ -110,6 +112,7 @@ export class Rig {
       model: this.#model,
       logger: createLogger({ role: "agent", level: "silent" }),
       tracer: this.#tracer,
+      ...(this.#redact && { redact: this.#redact }),
     });
     return execute(taskOf(this.#agent, task), this.journal, signal);
   }

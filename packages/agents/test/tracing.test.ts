@@ -85,12 +85,8 @@ test("a run of an agent is a span, and its steps, effects, model calls and tool 
     },
   });
   const calls = receiver.spans.filter(({ name }) => name === "execute_tool weather");
-  expect(
-    calls.map(({ attributes }) => [attributes["gen_ai.tool.call.id"], attributes["error.type"]]).toSorted(),
-  ).toEqual([
-    ["call_Bergen", undefined],
-    ["call_Rome", "refused"],
-  ]);
+  const outcomes = calls.map(({ attributes }) => [attributes["gen_ai.tool.call.id"], attributes["error.type"]]);
+  expect(Object.fromEntries(outcomes)).toEqual({ call_Bergen: undefined, call_Rome: "refused" });
 });
 
 test("what was said is in no span, unless the variable says so", async () => {

@@ -12,4 +12,5 @@ export * from "./node-flags.ts";
 export * from "./oci-settings.ts";
 export * from "./redis-settings.ts";
 export * from "./tracing/index.ts";
+export { createRedact, type Redact } from "./secrets.ts";
 export { watchEventLoop } from "./watchdog.ts";

@@ -4,7 +4,7 @@ import type { AddressInfo } from "node:net";
 import { buffer } from "node:stream/consumers";
 import { z } from "zod";
 
-const Value: z.ZodType<unknown> = z
+const Value: z.ZodType = z
   .union([
     z.object({ stringValue: z.string() }).transform(({ stringValue }) => stringValue),
     z.object({ intValue: z.union([z.string(), z.number()]) }).transform(({ intValue }) => Number(intValue)),
