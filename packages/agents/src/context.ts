@@ -7,6 +7,7 @@ import {
   SignalName,
   TaskError,
 } from "@flotilla/workflow";
+import type { Tracer } from "@flotilla/runtime";
 import type { ToolSet } from "ai";
 import type { Agent, AgentContext } from "./agent.ts";
 import type { Effect, EffectCall } from "./effect.ts";
@@ -16,6 +17,7 @@ import type { Model } from "./models/model.ts";
 import { patientBlobs } from "./patient-blobs.ts";
 import { Purse } from "./purse.ts";
 import { Steps } from "./steps.ts";
+import { tracedModel, tracedStep } from "./tracing.ts";
 import { Waits } from "./waits.ts";
 
 /** Longest word to watchers; the rest is cut off. */
@@ -38,6 +40,7 @@ export interface Run {
   blobs: BlobStore;
   model: Model;
   signal: AbortSignal;
+  tracer: Tracer;
 }
 
 /** What a run is handed, and what is left of it when it has ended. */
@@ -51,7 +54,8 @@ export interface RunContext {
 
 /** The context of a run. */
 export function createContext(run: Run): RunContext {
-  const { task, agent, journal, model, signal } = run;
+  const { task, agent, journal, signal, tracer } = run;
+  const model = tracedModel(run.model, tracer);
   const blobs = patientBlobs(run.blobs, signal);
   const { scope = "" } = task;
   const steps = new Steps({ journal, blobs, signal, scope, mayReplay: task.attempt > 1 || task.claim > 1 });
@@ -73,7 +77,7 @@ export function createContext(run: Run): RunContext {
 
     async step(name, input, fn) {
       refuseReserved(name);
-      return steps.run(steps.keyFor(name), input, fn);
+      return steps.run(steps.keyFor(name), input, (signal) => tracedStep(tracer, name, () => fn(signal)));
     },
 
     async effect<T extends Json>(
@@ -85,7 +89,8 @@ export function createContext(run: Run): RunContext {
       refuseReserved(name);
       // What a person says that it gave is for the agent to make sense of.
       const attested = (word: Json) => word as T;
-      return effects.run({ step: steps.keyFor(name), tool: name, input, effect, run: fn, attested });
+      const traced = (call: EffectCall) => tracedStep(tracer, name, () => fn(call));
+      return effects.run({ step: steps.keyFor(name), tool: name, input, effect, run: traced, attested });
     },
 
     async approve(name, given, question) {
@@ -112,6 +117,7 @@ export function createContext(run: Run): RunContext {
           effects,
           waits,
           signal,
+          tracer,
           granted: () => grantedTools(agent.tools?.(ctx) ?? {}, task.grant),
         },
         generation,

@@ -1,5 +1,5 @@
 import { setTimeout as delay } from "node:timers/promises";
-import type { Logger, RedisSettings, Service } from "@flotilla/runtime";
+import { type Logger, noTracer, type RedisSettings, type Service, type Tracer } from "@flotilla/runtime";
 import {
   type AgentView,
   type ArtifactView,
@@ -71,6 +71,8 @@ export interface StoreOptions {
   /** Where workflows are read that Redis has forgotten; nowhere unless set. */
   archive?: Archive;
   logger: Logger;
+  /** Traces nothing unless given. */
+  tracer?: Tracer;
 }
 
 /** Part of the log of a workflow. */
@@ -94,7 +96,7 @@ export class RedisStore implements WorkflowStore, Service {
   readonly #shipper: Shipper | undefined;
   readonly #cache = new LruMap<string, FoldedLog>(cachedWorkflows);
   #shards: readonly string[] = [];
-  #admissions: { id: string; priority: Priority }[] = [];
+  #admissions: { id: string; priority: Priority; traceparent?: string }[] = [];
 
   constructor(options: StoreOptions) {
     this.#options = options;
@@ -138,7 +140,8 @@ export class RedisStore implements WorkflowStore, Service {
     const place = idempotency && idempotencyPlace(tenant, idempotency.key);
     const id = newWorkflowId(this.#shards, place?.spot);
     const { priority = "normal", tags = {} } = request;
-    const event = JSON.stringify({ type: "workflow.submitted", data: { tenant, request } });
+    const trace = this.#trace();
+    const event = JSON.stringify({ type: "workflow.submitted", data: { tenant, request, ...trace } });
     const key = [place?.hash ?? "", idempotency?.bodyHash ?? "", this.#options.idempotencyMs];
     // When its time has come, a look says by the clock of Redis: the clock of this process admits nothing.
     const isTimed = request.startAt !== undefined;
@@ -299,7 +302,7 @@ export class RedisStore implements WorkflowStore, Service {
     if (!page) return undefined;
     const id = newWorkflowId([shardOf(source)]);
     const log = page.lines.map(eventOf);
-    const fork = forkLog(id, source, log, input === undefined ? { fromSeq } : { fromSeq, input });
+    const fork = forkLog(id, source, log, { fromSeq, ...(input === undefined ? {} : { input }), ...this.#trace() });
     if (fork.kind === "unforkable") return fork;
     // The key belongs to this call on this workflow: it is on the shard of the source, where a submit would not meet it.
     const hash = idempotency ? idempotencyPlace(tenant, `${source}\n${idempotency.key}`).hash : "";
@@ -398,9 +401,15 @@ export class RedisStore implements WorkflowStore, Service {
     return new Map(values.flat());
   }
 
+  /** For the first line of a log: from where everything that is done for the workflow goes on. */
+  #trace(): { traceparent?: string } {
+    const traceparent = (this.#options.tracer ?? noTracer).active();
+    return traceparent === undefined ? {} : { traceparent };
+  }
+
   /** The admission jobs of one turn go together; one that is lost is added by the first look. */
   #admitSoon(id: string, priority: Priority): void {
-    this.#admissions.push({ id, priority });
+    this.#admissions.push({ id, priority, ...this.#trace() });
     if (this.#admissions.length > 1) return;
     setImmediate(() => {
       const workflows = this.#admissions;
