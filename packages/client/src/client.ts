@@ -123,6 +123,10 @@ export interface Client {
    */
   settle(item: string, verdict: Verdict, options?: CallOptions): Promise<SettledItem>;
   agents(options?: CallOptions): Promise<AgentView[]>;
+  /** Tasks of that agent type wait in their queue until it is resumed; what runs goes on. Needs an operator's key. */
+  pause(agentType: string, options?: CallOptions): Promise<AgentView>;
+  /** Workers take tasks of that agent type again. Needs an operator's key. */
+  resume(agentType: string, options?: CallOptions): Promise<AgentView>;
   /** Rejects unless the API answers right now; never repeated. */
   health(options?: CallOptions): Promise<void>;
 }
@@ -235,6 +239,8 @@ export function createClient(options: ClientOptions): Client {
     },
     agents: async ({ signal } = {}) =>
       (await send(transport, { path: "/v1/agents", signal, read: as(AgentList) })).agents,
+    pause: (agentType, { signal } = {}) => order(transport, agentType, "pause", signal),
+    resume: (agentType, { signal } = {}) => order(transport, agentType, "resume", signal),
     health: ({ signal } = {}) =>
       send(
         { ...transport, retryMs: 0 },
@@ -242,6 +248,16 @@ export function createClient(options: ClientOptions): Client {
       ),
   };
   return client;
+}
+
+function order(
+  transport: Transport,
+  agentType: string,
+  word: "pause" | "resume",
+  signal: AbortSignal | undefined,
+): Promise<AgentView> {
+  const path = `/v1/agents/${encodeURIComponent(agentType)}/${word}`;
+  return send(transport, { method: "POST", path, body: {}, signal, read: as(AgentView) });
 }
 
 async function waitFor(client: Client, id: string, options: CallOptions & { pollMs?: number }): Promise<WorkflowView> {
