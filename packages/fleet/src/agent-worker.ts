@@ -32,6 +32,7 @@ import { agentQueue } from "./keys.ts";
 import { isOutage } from "./outage.ts";
 import { Queues, type TaskJob } from "./queues.ts";
 import { Scripts } from "./scripts.ts";
+import { StandingOrders } from "./standing-orders.ts";
 
 /** How often claims are renewed; a cancel reaches a running task with the answer, so within 2 s. */
 const renewEveryMs = 1500;
@@ -78,6 +79,7 @@ export class AgentWorker implements Service {
   #durable: DurableLink | undefined;
   #queues: Queues | undefined;
   #reader: JobReader<TaskJob> | undefined;
+  #orders: StandingOrders | undefined;
   #renewal: NodeJS.Timeout | undefined;
   #handBackBy = Infinity;
 
@@ -99,14 +101,24 @@ export class AgentWorker implements Service {
       onRefused: (script) => metrics.fencedWrites.inc({ script }),
     });
     this.#queues = new Queues(this.#connection);
+    const orders = new StandingOrders({
+      scripts,
+      agentType,
+      onPause: (isPaused) => void (isPaused ? this.#reader?.pause() : this.#reader?.resume()),
+      logger,
+    });
+    this.#orders = orders;
+    await this.#insist(() => orders.read());
     this.#reader = new JobReader<TaskJob>({
       redis,
       queue: agentQueue(agentType),
       concurrency,
       process: (job, token) => this.#consume(claims, job, token),
       isReachable: () => this.isReachable,
+      isPaused: orders.isPaused,
       logger,
     });
+    orders.start();
     this.#renewal = setInterval(() => void this.#renewAll(claims), renewEveryMs);
     metrics.runningTasks.set({ agent_type: agentType }, 0);
     // A series that begins at 1 hides its first step from `rate`.
@@ -124,6 +136,11 @@ export class AgentWorker implements Service {
     return this.#running.size;
   }
 
+  /** Whether it takes no task because its agent type is paused. */
+  get isPaused(): boolean {
+    return this.#orders?.isPaused ?? false;
+  }
+
   /** Whether jobs are being read; not ok only where nothing but a restart helps. */
   check(): CheckResult {
     return this.#reader?.check() ?? { ok: true };
@@ -133,6 +150,7 @@ export class AgentWorker implements Service {
     const { drainMs = 3000, logger } = this.#options;
     if (this.#stopping.signal.aborted) return;
     this.#stopping.abort(new ShutdownError());
+    this.#orders?.stop();
     await this.#reader?.pause();
     const deadline = Date.now() + drainMs;
     while (this.#running.size > 0 && Date.now() < deadline) await delay(20);
@@ -157,8 +175,9 @@ export class AgentWorker implements Service {
 
   async #process(claims: Claims, job: Job<TaskJob>, token: string | undefined, span: Span): Promise<void> {
     const { agentType, metrics, logger } = this.#options;
-    // Fetched as this process began to stop, or not claimed by then: another worker is to find it at once.
-    if (this.#stopping.signal.aborted) return putBack(job, token);
+    // Fetched as this process began to stop, or not claimed by then: another worker is to find it at once. So is what a
+    // read that was under way as the agent type was paused brought along: it stays in the queue.
+    if (this.#stopping.signal.aborted || this.isPaused) return putBack(job, token);
     const holder = claims.newHolder();
     const claim = await this.#insist(() => claims.claim(job.data, holder)).catch((error: unknown) => {
       if (error instanceof ShutdownError) return putBack(job, token);

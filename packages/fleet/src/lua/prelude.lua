@@ -203,3 +203,9 @@ local function closeItems(id, tenant, seq)
   if wasOpen then redis.call('HSET', indexKey(id), 'items', left) end
   return wasOpen
 end
+
+-- Agent types that are paused; only for scripts on `{fleet}`.
+local PAUSED = SHARD .. ':paused' -- agent type -> 'since in ms', blank, 'id of the API key'; '' once it was resumed
+local function pausedSince(agent)
+  return tonumber(string.match(redis.call('HGET', PAUSED, agent) or '', '^%d+') or 0)
+end
