@@ -1,6 +1,6 @@
 import { type Agent, createExecutor, createModel, meteredModel } from "@flotilla/agents";
 import { openStorage } from "@flotilla/oci";
-import type { Logger } from "@flotilla/runtime";
+import type { Logger, Redact, Tracer } from "@flotilla/runtime";
 import type { Spend } from "@flotilla/workflow";
 import type { config } from "./config.ts";
 
@@ -8,7 +8,7 @@ import type { config } from "./config.ts";
 export function createExecution(
   settings: typeof config,
   agent: Agent,
-  logger: Logger,
+  { logger, tracer, redact }: { logger: Logger; tracer: Tracer; redact: Redact },
   onModelCall: (spend: Spend) => void = () => undefined,
 ) {
   const storage = openStorage(settings, logger);
@@ -27,6 +27,8 @@ export function createExecution(
     model: meteredModel(model, onModelCall),
     logger,
     loopLimit: settings.FLOTILLA_LOOP_LIMIT,
+    tracer,
+    redact,
   });
   return { ...storage, executor };
 }

@@ -6,6 +6,7 @@ import {
   processEnvironment,
   redisEnvironment,
   storageEnvironment,
+  tracingEnvironment,
 } from "@flotilla/runtime";
 
 const schema = processEnvironment
@@ -13,6 +14,7 @@ const schema = processEnvironment
   .extend(storageEnvironment.shape)
   .extend(ociEnvironment.shape)
   .extend(callbackEnvironment.shape)
+  .extend(tracingEnvironment.shape)
   .extend(apiEnvironment.shape);
 
 /** The configuration of an API; exits 78 where it is refused. */

@@ -1,10 +1,12 @@
 import { Command } from "commander";
 import { commandHost } from "./action.ts";
+import { addAgentCommands } from "./commands/agents.ts";
 import { addDemo } from "./commands/demo.ts";
 import { addDoctor } from "./commands/doctor.ts";
 import { addFailedWork } from "./commands/failed-work.ts";
 import { addHistoryCommands } from "./commands/history.ts";
 import { addInboxCommands } from "./commands/inbox.ts";
+import { addIntake } from "./commands/intake.ts";
 import { addKeys } from "./commands/keys.ts";
 import { addRebuild } from "./commands/rebuild.ts";
 import { addRun } from "./commands/run.ts";
@@ -35,6 +37,8 @@ export function buildProgram(onExit: (code: ExitCode) => void): Command {
   addFailedWork(host);
   addHistoryCommands(host);
   addInboxCommands(host);
+  addIntake(host);
+  addAgentCommands(host);
   addSecrets(host);
   addSchedules(host);
   addKeys(host);

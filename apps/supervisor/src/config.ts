@@ -6,6 +6,7 @@ import {
   redisEnvironment,
   storageEnvironment,
   supervisorEnvironment,
+  tracingEnvironment,
 } from "@flotilla/runtime";
 
 const schema = processEnvironment
@@ -13,6 +14,7 @@ const schema = processEnvironment
   .extend(storageEnvironment.shape)
   .extend(ociEnvironment.shape)
   .extend(callbackEnvironment.shape)
+  .extend(tracingEnvironment.shape)
   .extend(supervisorEnvironment.shape);
 
 /** The configuration of a supervisor; exits 78 where it is refused. */

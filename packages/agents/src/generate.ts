@@ -1,3 +1,4 @@
+import type { Tracer } from "@flotilla/runtime";
 import { TaskError } from "@flotilla/workflow";
 import type { ModelMessage, StepResult, ToolSet } from "ai";
 import { z } from "zod";
@@ -27,6 +28,7 @@ export interface GenerateDeps {
   /** The tools that the agent declares. */
   granted: () => ToolSet;
   signal: AbortSignal;
+  tracer: Tracer;
 }
 
 /**

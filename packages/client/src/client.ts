@@ -1,6 +1,7 @@
 import {
   AgentView,
   ArtifactView,
+  DeadLetter,
   EventView,
   type FailedStatus,
   FailureView,
@@ -149,6 +150,12 @@ export interface Client {
   /** Starts nothing more; `ProblemError` code `not-found` where there is no such schedule. */
   unschedule(id: string, options?: CallOptions): Promise<void>;
   agents(options?: CallOptions): Promise<AgentView[]>;
+  /** Messages of intake streams that were refused, the newest first; for operators. */
+  deadLetters(options?: CallOptions & { limit?: number }): Promise<DeadLetter[]>;
+  /** Tasks of that agent type wait in their queue until it is resumed; what runs goes on. Needs an operator's key. */
+  pause(agentType: string, options?: CallOptions): Promise<AgentView>;
+  /** Workers take tasks of that agent type again. Needs an operator's key. */
+  resume(agentType: string, options?: CallOptions): Promise<AgentView>;
   /** Rejects unless the API answers right now; never repeated. */
   health(options?: CallOptions): Promise<void>;
 }
@@ -176,6 +183,7 @@ const CancelView = z.object({ status: WorkflowStatus });
 const ArtifactList = z.object({ artifacts: z.array(ArtifactView) });
 const ScheduleList = z.object({ schedules: z.array(ScheduleSummary) });
 const SecretList = z.object({ secrets: z.array(z.string()) });
+const DeadLetterList = z.object({ deadLetters: z.array(DeadLetter) });
 const AgentList = z.object({ agents: z.array(AgentView) });
 
 const endStatuses: ReadonlySet<WorkflowStatus> = new Set(["completed", "failed", "aborted", "cancelled"]);
@@ -292,6 +300,12 @@ export function createClient(options: ClientOptions): Client {
       }),
     agents: async ({ signal } = {}) =>
       (await send(transport, { path: "/v1/agents", signal, read: as(AgentList) })).agents,
+    deadLetters: async ({ signal, ...query } = {}) => {
+      const path = `/v1/intake/dead-letters${queryString(query)}`;
+      return (await send(transport, { path, signal, read: as(DeadLetterList) })).deadLetters;
+    },
+    pause: (agentType, { signal } = {}) => order(transport, agentType, "pause", signal),
+    resume: (agentType, { signal } = {}) => order(transport, agentType, "resume", signal),
     health: ({ signal } = {}) =>
       send(
         { ...transport, retryMs: 0 },
@@ -299,6 +313,16 @@ export function createClient(options: ClientOptions): Client {
       ),
   };
   return client;
+}
+
+function order(
+  transport: Transport,
+  agentType: string,
+  word: "pause" | "resume",
+  signal: AbortSignal | undefined,
+): Promise<AgentView> {
+  const path = `/v1/agents/${encodeURIComponent(agentType)}/${word}`;
+  return send(transport, { method: "POST", path, body: {}, signal, read: as(AgentView) });
 }
 
 async function waitFor(client: Client, id: string, options: CallOptions & { pollMs?: number }): Promise<WorkflowView> {

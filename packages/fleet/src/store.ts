@@ -1,5 +1,5 @@
 import { setTimeout as delay } from "node:timers/promises";
-import type { Logger, RedisSettings, Service } from "@flotilla/runtime";
+import { type Logger, noTracer, type RedisSettings, type Service, type Tracer } from "@flotilla/runtime";
 import {
   type AgentView,
   type ArtifactView,
@@ -35,6 +35,7 @@ import {
   type WorkflowSummary,
   type WorkflowView,
 } from "@flotilla/workflow";
+import { agentViews } from "./agent-views.ts";
 import type { History } from "./archive/archive.ts";
 import { Past } from "./archive/past.ts";
 import { type Shipper, shipperAt } from "./archive/shipper.ts";
@@ -44,17 +45,17 @@ import { type DurableLink, openDurable } from "./durable-link.ts";
 import { type FailurePage, listFailures } from "./failed-work.ts";
 import { forkItem } from "./fork-item.ts";
 import { RedisInbox } from "./inbox.ts";
-import { agentQueue, fleetTag, idempotencyPlace, newWorkflowId, shardTag, tagOf } from "./keys.ts";
+import { fleetTag, idempotencyPlace, newWorkflowId, shardTag, tagOf } from "./keys.ts";
 import { advance, eventOf, everyLine, type FoldedLog, type Line, parseLines } from "./log.ts";
 import { LruMap } from "./lru-map.ts";
 import { failedWrite } from "./outage.ts";
 import { readOutput } from "./outputs.ts";
 import { Queues } from "./queues.ts";
-import { registeredAgents } from "./registry.ts";
 import { type Reply, Scripts } from "./scripts.ts";
 import { RedisSchedules } from "./schedules/schedules.ts";
 import { fleetShards } from "./shards.ts";
 import { firstLookMs, submitItem } from "./submission.ts";
+import { surroundings } from "./surroundings.ts";
 
 /** How often open streams look for new lines, in ms; all streams of a process look together. */
 const followEveryMs = 50;
@@ -73,6 +74,8 @@ export interface StoreOptions {
   /** Where workflows are read that Redis has forgotten; nowhere unless set. */
   archive?: Archive;
   logger: Logger;
+  /** Traces nothing unless given. */
+  tracer?: Tracer;
 }
 
 /** Part of the log of a workflow. */
@@ -97,7 +100,7 @@ export class RedisStore implements WorkflowStore, Service {
   readonly #shipper: Shipper | undefined;
   readonly #cache = new LruMap<string, FoldedLog>(cachedWorkflows);
   #shards: readonly string[] = [];
-  #admissions: { id: string; priority: Priority }[] = [];
+  #admissions: { id: string; priority: Priority; traceparent?: string }[] = [];
 
   constructor(options: StoreOptions) {
     this.#options = options;
@@ -148,7 +151,8 @@ export class RedisStore implements WorkflowStore, Service {
     request: WorkflowRequest,
     idempotency?: { key: string; bodyHash: string },
   ): Promise<SubmitOutcome> {
-    const { id, item } = submitItem(this.#shards, { tenant, request }, idempotency, this.#options.idempotencyMs);
+    const work = { tenant, request, ...this.#trace() };
+    const { id, item } = submitItem(this.#shards, work, idempotency, this.#options.idempotencyMs);
     const { priority = "normal", startAt } = request;
     const outcome = outcomeOf(await this.#write("submit", id, item));
     // A submit that is repeated is one of which nobody knows whether it was archived.
@@ -161,8 +165,11 @@ export class RedisStore implements WorkflowStore, Service {
     const read = await this.#read(tenant, id);
     if (!read) return undefined;
     const { state, spend } = read;
-    const outputs = await this.#outputs(tenant, id, neededOutputs(state));
-    return projectWorkflow(state, (taskId) => outputs.get(taskId), spend);
+    const [outputs, around] = await Promise.all([
+      this.#outputs(tenant, id, neededOutputs(state)),
+      this.#guard(surroundings(this.#scripts, state)),
+    ]);
+    return projectWorkflow(state, (taskId) => outputs.get(taskId), around, spend);
   }
 
   async list({
@@ -224,7 +231,7 @@ export class RedisStore implements WorkflowStore, Service {
     if (!state || !task) return undefined;
     const isLogged = task.stage.kind !== "completed" || task.stage.output.inline !== undefined;
     const outputs = await this.#outputs(tenant, id, isLogged ? [] : [taskId]);
-    const view = projectTask(state, task, (needed) => outputs.get(needed), Infinity);
+    const view = projectTask(state, task, (needed) => outputs.get(needed), { maxOutputBytes: Infinity });
     return { task: view, settled: isSettled(task.stage) };
   }
 
@@ -323,7 +330,7 @@ export class RedisStore implements WorkflowStore, Service {
     if (!page) return undefined;
     const id = newWorkflowId([shardOf(source)]);
     const log = page.lines.map(eventOf);
-    const fork = forkLog(id, source, log, wanted);
+    const fork = forkLog(id, source, log, { ...wanted, ...this.#trace() });
     if (fork.kind === "unforkable") return fork;
     // The key belongs to this call on this workflow: it is on the shard of the source, where a submit would not meet it.
     const hash = idempotency ? idempotencyPlace(tenant, `${source}\n${idempotency.key}`).hash : "";
@@ -339,17 +346,20 @@ export class RedisStore implements WorkflowStore, Service {
   }
 
   async agents(): Promise<AgentView[]> {
-    return this.#guard(
-      registeredAgents(this.#scripts).then((agents) =>
-        Promise.all(
-          agents.map(async ({ descriptor: { mayPlan, ...descriptor }, workers }) => {
-            const { wait, prioritized, active } = await this.#queues.depth(agentQueue(descriptor.type));
-            const permissions = { tools: descriptor.tools.map(({ name }) => name), mayPlan };
-            return { ...descriptor, permissions, workers, backlog: wait + prioritized + active };
-          }),
-        ),
-      ),
-    );
+    return this.#guard(agentViews(this.#scripts, this.#queues));
+  }
+
+  pause(agentType: string, by: string): Promise<AgentView | undefined> {
+    return this.#order("pause", agentType, by);
+  }
+
+  resume(agentType: string, by: string): Promise<AgentView | undefined> {
+    return this.#order("resume", agentType, by);
+  }
+
+  async #order(word: "pause" | "resume", agentType: string, by: string): Promise<AgentView | undefined> {
+    await this.#durably("pause", fleetTag, [agentType, word, by]);
+    return (await this.agents()).find(({ type }) => type === agentType);
   }
 
   async ping(): Promise<void> {
@@ -422,9 +432,15 @@ export class RedisStore implements WorkflowStore, Service {
     return new Map(values.flat());
   }
 
+  /** For the first line of a log: from where everything that is done for the workflow goes on. */
+  #trace(): { traceparent?: string } {
+    const traceparent = (this.#options.tracer ?? noTracer).active();
+    return traceparent === undefined ? {} : { traceparent };
+  }
+
   /** The admission jobs of one turn go together; one that is lost is added by the first look. */
   #admitSoon(id: string, priority: Priority): void {
-    this.#admissions.push({ id, priority });
+    this.#admissions.push({ id, priority, ...this.#trace() });
     if (this.#admissions.length > 1) return;
     setImmediate(() => {
       const workflows = this.#admissions;
@@ -456,10 +472,14 @@ export class RedisStore implements WorkflowStore, Service {
     }
   }
 
-  /** One item of a script whose answer somebody will rely on. */
-  async #write(script: string, id: string, item: (string | number)[]): Promise<Reply> {
+  /** One item of a script about a workflow whose answer somebody will rely on. */
+  #write(script: string, id: string, item: (string | number)[]): Promise<Reply> {
+    return this.#durably(script, tagOf(id), item);
+  }
+
+  async #durably(script: string, tag: string, item: (string | number)[]): Promise<Reply> {
     try {
-      return await this.#scripts.durably(script, tagOf(id), item);
+      return await this.#scripts.durably(script, tag, item);
     } catch (error) {
       throw failedWrite(error);
     }

@@ -13,14 +13,14 @@ export interface SubmissionKey {
 /** A workflow as lua/submit.lua takes it, under a new id. */
 export function submitItem(
   shards: readonly string[],
-  { tenant, request }: { tenant: string; request: WorkflowRequest },
+  { tenant, request, ...trace }: { tenant: string; request: WorkflowRequest; traceparent?: string },
   idempotency: SubmissionKey | undefined,
   idempotencyMs: number,
 ): { id: string; item: (string | number)[] } {
   const place = idempotency && idempotencyPlace(tenant, idempotency.key);
   const id = newWorkflowId(shards, place?.spot);
   const { priority = "normal", tags = {}, callbackUrl = "", startAt } = request;
-  const event = JSON.stringify({ type: "workflow.submitted", data: { tenant, request } });
+  const event = JSON.stringify({ type: "workflow.submitted", data: { tenant, request, ...trace } });
   const key = [place?.hash ?? "", idempotency?.bodyHash ?? "", idempotencyMs];
   // When its time has come, a look says by the clock of Redis: the clock of this process admits nothing.
   const firstLook = startAt === undefined ? firstLookMs : 0;

@@ -1,9 +1,18 @@
 import { setTimeout as delay } from "node:timers/promises";
-import type { CheckResult, Logger, Metrics, RedisSettings, Service } from "@flotilla/runtime";
-import type { AgentCatalog, Look, Archive, NotificationTarget } from "@flotilla/workflow";
+import {
+  type CheckResult,
+  type Logger,
+  type Metrics,
+  noTracer,
+  type RedisSettings,
+  type Service,
+  type Tracer,
+} from "@flotilla/runtime";
+import type { AgentCatalog, Look, Archive, NotificationTarget, StreamWriter } from "@flotilla/workflow";
 import { Admission } from "./admission.ts";
 import { Relay } from "./archive/relay.ts";
 import { connect, type Connection, disconnect, isConnected } from "./connection.ts";
+import { Exporter } from "./export/exporter.ts";
 import { FleetMetrics } from "./fleet-metrics.ts";
 import { admissionQueue, agentQueue, wakeChannel } from "./keys.ts";
 import { mendQueues } from "./mend.ts";
@@ -40,11 +49,19 @@ export interface SupervisorOptions {
   /** How long a workflow is kept after its end, in ms. */
   retentionMs: number;
   /** Where workflows outlive Redis; without it they end with their retention. */
-  archive?: { objects: Archive; checkpointEveryMs: number; retentionMs: number };
+  archive?: {
+    objects: Archive;
+    checkpointEveryMs: number;
+    retentionMs: number;
+    /** Where every event goes that is archived; nowhere unless set. */
+    events?: StreamWriter;
+  };
   /** Who tells callbacks, and how long one that cannot be told is tried, in ms; nobody is told without. */
   callbacks?: { target: NotificationTarget; giveUpAfterMs: number };
   metrics: Metrics;
   logger: Logger;
+  /** Traces nothing unless given. */
+  tracer?: Tracer;
 }
 
 /** Admits workflows and keeps looking at them; see `Reconciler`. */
@@ -58,6 +75,7 @@ export class Supervisor implements Service {
   #relay: Relay | undefined;
   #notifier: Notifier | undefined;
   #scheduler: Scheduler | undefined;
+  #exporter: Exporter | undefined;
   #loop: Promise<void> | undefined;
   #timers: NodeJS.Timeout[] = [];
   #isStopping = false;
@@ -73,6 +91,7 @@ export class Supervisor implements Service {
   async start(): Promise<void> {
     const { redis, logger, metrics, defaults, handoffTimeoutMs, retentionMs, maxActiveWorkflows, archive, callbacks } =
       this.#options;
+    const { tracer = noTracer } = this.#options;
     const connection = connect(redis, "patient", logger);
     const subscriber = connect(redis, "blocking", logger);
     this.#connections = [connection, subscriber];
@@ -89,8 +108,10 @@ export class Supervisor implements Service {
       handoffTimeoutMs,
       retentionMs,
       hasArchive: archive !== undefined,
+      hasExport: archive?.events !== undefined,
       metrics,
       logger,
+      tracer,
       agents: () => this.#catalog,
       readAgents: () => this.#refresh(scripts),
       onDue: (shard, inMs) => this.#due(shard, inMs),
@@ -106,7 +127,8 @@ export class Supervisor implements Service {
       redis,
       isReachable: () => connection.status === "ready",
       maxActive: maxActiveWorkflows,
-      start: (ids) => reconciler.start(ids),
+      start: (workflows) => reconciler.start(workflows),
+      tracer,
       logger,
     });
     this.#admission = admission;
@@ -121,6 +143,8 @@ export class Supervisor implements Service {
       await Promise.all([fleetMetrics.sampleQueues([...this.#catalog.keys()]), fleetMetrics.sampleItems()]);
     });
     this.#loop = this.#run(reconciler, shards);
+    this.#exporter = archive?.events && new Exporter({ scripts, events: archive.events, shards, metrics, logger });
+    this.#exporter?.start();
     this.#relay =
       archive &&
       new Relay({
@@ -130,6 +154,7 @@ export class Supervisor implements Service {
         shards,
         checkpointEveryMs: archive.checkpointEveryMs,
         archiveRetentionMs: archive.retentionMs,
+        hasExport: archive.events !== undefined,
         metrics,
         logger,
       });
@@ -148,7 +173,13 @@ export class Supervisor implements Service {
     await this.#admission?.stop();
     const finished = () =>
       Promise.race([
-        Promise.all([this.#loop, this.#relay?.stop(), this.#notifier?.stop(), this.#scheduler?.stop()]),
+        Promise.all([
+          this.#loop,
+          this.#relay?.stop(),
+          this.#exporter?.stop(),
+          this.#notifier?.stop(),
+          this.#scheduler?.stop(),
+        ]),
         delay(finishWithinMs, undefined, { ref: false }),
       ]);
     await finished();

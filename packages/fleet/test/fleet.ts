@@ -8,6 +8,7 @@ import {
   createMetrics,
   type Metrics,
   type RedisSettings,
+  type Tracer,
 } from "@flotilla/runtime";
 import type {
   AgentDescriptor,
@@ -17,6 +18,7 @@ import type {
   Archive,
   NotificationTarget,
   PhaseRequest,
+  StreamWriter,
   TaskRequest,
   WorkflowEvent,
   WorkflowRequest,
@@ -74,9 +76,11 @@ export interface FleetOptions {
   checkpointEveryMs?: number;
   /** Who tells callbacks; nobody unless given. */
   callbacks?: { target: NotificationTarget; giveUpAfterMs: number };
+  /** Where what is archived is exported. */
+  events?: StreamWriter;
+  /** Of the API, the supervisors and the workers. */
+  tracers?: { api: Tracer; supervisor: Tracer; agent: Tracer };
 }
-
-type SupervisorParts = Pick<FleetOptions, "callbacks"> & { metrics?: Metrics };
 
 const descriptor = (type: string): AgentDescriptor => ({
   type,
@@ -125,7 +129,8 @@ export class TestFleet {
     this.scripts = new Scripts(this.connection);
     const { redis, idempotencyMs = 60_000, hasArchive = false } = options;
     const archived = hasArchive ? { archive: this.archive } : {};
-    this.store = new RedisStore({ redis, blobs: this.blobs, idempotencyMs, logger, ...archived });
+    const traced = options.tracers && { tracer: options.tracers.api };
+    this.store = new RedisStore({ redis, blobs: this.blobs, idempotencyMs, logger, ...archived, ...traced });
   }
 
   /** Adds a process that runs tasks, of both agent types. */
@@ -154,17 +159,20 @@ export class TestFleet {
       logger,
     };
     const isolatedExecutor: Executor = (...run) => (this.isolated ?? executor)(...run);
-    return new AgentWorker({ ...options, isolatedExecutor, drainMs: 200 });
+    const traced = this.#options.tracers && { tracer: this.#options.tracers.agent };
+    return new AgentWorker({ ...options, isolatedExecutor, drainMs: 200, ...traced });
   }
 
-  async addSupervisor({ callbacks, metrics = createMetrics() }: SupervisorParts = this.#options): Promise<Supervisor> {
+  async addSupervisor(metrics = createMetrics()): Promise<Supervisor> {
     const { redis, retentionMs = 3_600_000, maxActiveWorkflows = 10_000 } = this.#options;
     const defaults = { attempts: 3, concurrency: 1000 };
-    const { hasArchive = false, checkpointEveryMs = 30_000 } = this.#options;
-    const archive = { objects: this.archive, checkpointEveryMs, retentionMs: 3_600_000 };
+    const { hasArchive = false, checkpointEveryMs = 30_000, events, callbacks } = this.#options;
+    const archive = { objects: this.archive, checkpointEveryMs, retentionMs: 3_600_000, ...(events && { events }) };
     const limits = { handoffTimeoutMs: 300_000, maxActiveWorkflows };
     const options = { redis, defaults, ...limits, retentionMs, metrics, logger };
-    return this.#add(new Supervisor({ ...options, ...(hasArchive && { archive }), ...(callbacks && { callbacks }) }));
+    const traced = this.#options.tracers && { tracer: this.#options.tracers.supervisor };
+    const called = callbacks && { callbacks };
+    return this.#add(new Supervisor({ ...options, ...(hasArchive && { archive }), ...called, ...traced }));
   }
 
   async #add<S extends { start(): Promise<void>; stop(): Promise<void> }>(service: S): Promise<S> {

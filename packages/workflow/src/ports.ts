@@ -39,6 +39,8 @@ export interface ClaimedTask {
   budget?: Budget;
   /** Begins the keys of its steps where the agent took over from another, whose steps are not its own. */
   scope?: string;
+  /** W3C trace context of the claim, where it is traced. */
+  traceparent?: string;
 }
 
 /** A step that has run: its result, or where the result is kept. */
