@@ -77,7 +77,7 @@ export function notificationRules(newShard: () => Shard): void {
     const shard = newShard();
     const id = await shard.ended({ callback });
     const tip = (await shard.load(id))?.tip ?? 0;
-    const shipped = (changes: number) => shard.item("shipped", [id, tip, changes, 0, 1], [1000]);
+    const shipped = (changes: number) => shard.item("shipped", [id, tip, changes, 0, 1], [1000, 0]);
     const isAwaited = async () => (await shard.connection.zscore(`${shard.tag}:relay`, id)) !== null;
     await shipped(0);
     expect(await isAwaited()).toBe(false);
