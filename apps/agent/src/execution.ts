@@ -1,14 +1,26 @@
-import { type Agent, createExecutor, createModel, meteredModel, type TokenCount } from "@flotilla/agents";
+import {
+  type Agent,
+  createExecutor,
+  createModel,
+  type ExecutorOptions,
+  meteredModel,
+  type TokenCount,
+} from "@flotilla/agents";
 import { openStorage } from "@flotilla/oci";
 import type { Logger } from "@flotilla/runtime";
 import type { config } from "./config.ts";
 
-/** What the tasks of an agent run with, be it in the worker or in a process of their own; `onModelCall` is told of each. */
+/** What the worker of an agent knows, and the process of a single task does not. */
+export interface Surroundings extends Pick<ExecutorOptions, "circuits"> {
+  onModelCall?(tokens: TokenCount): void;
+}
+
+/** What the tasks of an agent run with, be it in the worker or in a process of their own. */
 export function createExecution(
   settings: typeof config,
   agent: Agent,
   logger: Logger,
-  onModelCall: (tokens: TokenCount) => void = () => undefined,
+  { onModelCall = () => undefined, ...surroundings }: Surroundings = {},
 ) {
   const storage = openStorage(settings, logger);
   const { OPENAI_BASE_URL: baseUrl, OPENAI_API_KEY: apiKey, OPENAI_MODEL: modelName } = settings;
@@ -16,6 +28,7 @@ export function createExecution(
     baseUrl === undefined ? undefined : { baseUrl, model: modelName, ...(apiKey === undefined ? {} : { apiKey }) },
   );
   const { blobs } = storage;
-  const executor = createExecutor({ agents: [agent], blobs, model: meteredModel(model, onModelCall), logger });
+  const metered = meteredModel(model, onModelCall);
+  const executor = createExecutor({ agents: [agent], blobs, model: metered, ...surroundings, logger });
   return { ...storage, executor };
 }

@@ -1,6 +1,6 @@
 import { hostname } from "node:os";
 import { createIsolatedExecutor, describeAgent } from "@flotilla/agents";
-import { AgentWorker, RedisCheck, WorkerRegistration } from "@flotilla/fleet";
+import { AgentWorker, RedisCheck, SharedCircuits, WorkerRegistration } from "@flotilla/fleet";
 import { createLogger, createMetrics, HealthService, redisSettings, runProcess } from "@flotilla/runtime";
 import { findAgent } from "./agents.ts";
 import { config } from "./config.ts";
@@ -12,9 +12,14 @@ const redis = redisSettings(config);
 const redisCheck = new RedisCheck(redis, logger);
 const agent = await findAgent(config);
 const workerId = `${hostname()}.${process.pid}`;
-const execution = createExecution(config, agent, logger, (tokens) => {
-  metrics.modelTokens.inc({ agent_type: agent.type, direction: "input" }, tokens.input);
-  metrics.modelTokens.inc({ agent_type: agent.type, direction: "output" }, tokens.output);
+const openMs = config.FLOTILLA_CIRCUIT_OPEN_MS;
+const circuits = openMs > 0 ? { circuits: new SharedCircuits({ openMs, logger }) } : {};
+const execution = createExecution(config, agent, logger, {
+  ...circuits,
+  onModelCall(tokens) {
+    metrics.modelTokens.inc({ agent_type: agent.type, direction: "input" }, tokens.input);
+    metrics.modelTokens.inc({ agent_type: agent.type, direction: "output" }, tokens.output);
+  },
 });
 const { blobs, archive, services: storage, executor } = execution;
 const worker = new AgentWorker({
@@ -24,6 +29,7 @@ const worker = new AgentWorker({
   concurrency: config.AGENT_CONCURRENCY,
   executor,
   isolatedExecutor: createIsolatedExecutor({ program: new URL("./isolated.ts", import.meta.url), logger }),
+  ...circuits,
   blobs,
   archive,
   metrics,

@@ -1,6 +1,7 @@
 import {
   Artifact,
   type BlobStore,
+  type Circuits,
   type ClaimedTask,
   type Journal,
   type Json,
@@ -12,6 +13,7 @@ import type { Agent, AgentContext } from "./agent.ts";
 import type { Effect, EffectCall } from "./effect.ts";
 import { Effects } from "./effects.ts";
 import { generate } from "./generate.ts";
+import { Guard } from "./guard.ts";
 import type { Model } from "./models/model.ts";
 import { patientBlobs } from "./patient-blobs.ts";
 import { Steps } from "./steps.ts";
@@ -36,6 +38,7 @@ export interface Run {
   journal: Journal;
   blobs: BlobStore;
   model: Model;
+  circuits: Circuits;
   signal: AbortSignal;
 }
 
@@ -57,7 +60,9 @@ export function createContext(run: Run): RunContext {
   const waits = new Waits(steps);
   const written = new Map<string, Artifact>();
   const { tenant, workflowId, taskId, attempt, claim, epoch } = task;
-  const effects = new Effects({ steps, journal, keyPrefix: `${workflowId}/${taskId}`, signal });
+  const end = waits.postpone.bind(waits);
+  const guard = new Guard({ circuits: run.circuits, agentType: agent.type, end });
+  const effects = new Effects({ steps, journal, guard, keyPrefix: `${workflowId}/${taskId}`, signal });
 
   const ctx: AgentContext = {
     tenant,
@@ -103,7 +108,15 @@ export function createContext(run: Run): RunContext {
 
     generate: (generation) =>
       generate(
-        { model, steps, effects, waits, signal, granted: () => grantedTools(agent.tools?.(ctx) ?? {}, task.grant) },
+        {
+          model,
+          steps,
+          effects,
+          waits,
+          guard,
+          signal,
+          granted: () => grantedTools(agent.tools?.(ctx) ?? {}, task.grant),
+        },
         generation,
       ),
 

@@ -5,15 +5,19 @@ import type { Steps } from "./steps.ts";
 
 /**
  * Makes each call of a model a durable step under `key`, so that a finished call is never paid for twice.
- * `beforeCall` may throw to end the conversation before the next call.
+ * `before` may throw to end the conversation before the next call; what is not replayed is called `through` the other.
  */
-export function durableCalls(steps: Steps, key: string, beforeCall: () => void): LanguageModelMiddleware {
+export function durableCalls(
+  steps: Steps,
+  key: string,
+  { before, through }: { before: () => void; through: <T>(call: () => Promise<T>) => Promise<T> },
+): LanguageModelMiddleware {
   return {
     specificationVersion: "v4",
     async wrapGenerate({ doGenerate, params }) {
-      beforeCall();
+      before();
       const record = await steps.run(steps.keyFor(`${key}/model`), requestOf(params), async () =>
-        recordOf(await doGenerate()),
+        recordOf(await through(async () => doGenerate())),
       );
       return resultOf(record);
     },

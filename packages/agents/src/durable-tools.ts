@@ -4,6 +4,7 @@ import { classify } from "./classify.ts";
 import { type EffectCall, NotAppliedError } from "./effect.ts";
 import { effectOf, type ToolEffect } from "./effect-tool.ts";
 import type { Effects, EffectStep } from "./effects.ts";
+import type { Guard } from "./guard.ts";
 import type { Steps } from "./steps.ts";
 import type { Waits } from "./waits.ts";
 
@@ -33,7 +34,7 @@ export function grantTools(asked: ToolSet | undefined, granted: ToolSet): ToolSe
  */
 export function durableTools(
   tools: ToolSet,
-  { steps, effects, waits }: { steps: Steps; effects: Effects; waits: Waits },
+  { steps, effects, waits, guard }: { steps: Steps; effects: Effects; waits: Waits; guard: Guard },
   key: string,
   fail: (error: unknown) => void,
 ): ToolSet {
@@ -56,7 +57,9 @@ export function durableTools(
           ? approved(effect, { step, tool: name, input: given }, waits).then((call) =>
               effects.run(effectStep(effect, call)),
             )
-          : steps.run(step, given, (signal) => recordCall(() => execute(input, { ...options, abortSignal: signal })));
+          : steps.run(step, given, (signal) =>
+              guard.tool(name, () => recordCall(() => execute(input, { ...options, abortSignal: signal }))),
+            );
         const record = await running.catch((error: unknown) => {
           fail(error);
           throw error;

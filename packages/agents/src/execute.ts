@@ -1,11 +1,14 @@
 import {
   type Artifact,
   type BlobStore,
+  CircuitOpenError,
+  type Circuits,
   type ClaimedTask,
   ClaimLostError,
   type Executor,
   type Failure,
   type Json,
+  noCircuits,
   PhaseRequest,
   TaskError,
   type TaskOutcome,
@@ -15,6 +18,7 @@ import { z } from "zod";
 import type { Agent, AgentResult } from "./agent.ts";
 import { classify } from "./classify.ts";
 import { createContext, type RunContext } from "./context.ts";
+import { isFault, postponementOf } from "./guard.ts";
 import type { Model } from "./models/model.ts";
 
 /** Largest output of a task, in bytes of JSON. */
@@ -27,6 +31,8 @@ export interface ExecutorOptions {
   agents: readonly Agent[];
   blobs: BlobStore;
   model: Model;
+  /** What keeps tasks away from what fails for everybody; nothing does unless given. */
+  circuits?: Circuits;
   logger: Logger;
 }
 
@@ -34,7 +40,8 @@ export interface ExecutorOptions {
  * An executor of the tasks of `agents`. It checks what goes in and what comes out against the agent's schemas and turns
  * whatever is thrown into an outcome; it throws only `ClaimLostError` and the reason of the signal.
  */
-export function createExecutor({ agents, blobs, model, logger }: ExecutorOptions): Executor {
+export function createExecutor(options: ExecutorOptions): Executor {
+  const { agents, blobs, model, circuits = noCircuits, logger } = options;
   const byType = new Map(agents.map((agent) => [agent.type, agent]));
 
   return async (task, journal, signal): Promise<TaskOutcome> => {
@@ -43,12 +50,18 @@ export function createExecutor({ agents, blobs, model, logger }: ExecutorOptions
       const agent = byType.get(task.agent);
       if (!agent) throw dataError("unknown-agent", `this worker has no agent of type ${task.agent}`);
       const input = accept(agent.input, task.input, "invalid-input");
-      const run = createContext({ task, agent, journal, blobs, model, signal });
-      return await untilSettled(run, signal, async () => {
-        const result = await agent.run(run.ctx, input);
-        return completed(agent, result, await run.artifacts(), task.grant);
+      const run = createContext({ task, agent, journal, blobs, model, circuits, signal });
+      const work = () =>
+        untilSettled(run, signal, async () => {
+          const result = await agent.run(run.ctx, input);
+          return completed(agent, result, await run.artifacts(), task.grant);
+        });
+      return await circuits.run(`agent:${agent.type}`, work, (error, isProbe) => {
+        // Of tasks that fail by themselves the last that run are all retries: they say nothing about the others.
+        return (isProbe || task.attempt === 1) && isFault(error);
       });
     } catch (error) {
+      if (error instanceof CircuitOpenError) return { kind: "postponed", by: postponementOf(error) };
       if (error instanceof ClaimLostError) throw error;
       if (signal.aborted) throw signal.reason;
       const failure = classify(error);

@@ -5,6 +5,7 @@ import type { Generation } from "./agent.ts";
 import { durableCalls } from "./durable-model.ts";
 import { durableTools, grantTools } from "./durable-tools.ts";
 import type { Effects } from "./effects.ts";
+import type { Guard } from "./guard.ts";
 import type { Model } from "./models/model.ts";
 import type { Steps } from "./steps.ts";
 import type { Waits } from "./waits.ts";
@@ -20,6 +21,7 @@ export interface GenerateDeps {
   steps: Steps;
   effects: Effects;
   waits: Waits;
+  guard: Guard;
   /** The tools that the agent declares. */
   granted: () => ToolSet;
   signal: AbortSignal;
@@ -69,14 +71,21 @@ class Conversation {
   /** Lets the model call tools until it answers, and gives the answer as it stands. */
   async nextAnswer(): Promise<string> {
     if (this.#turns >= this.#maxTurns) throw this.#tooManyTurns();
-    const { steps, signal } = this.#deps;
+    const { steps, guard, signal } = this.#deps;
+    const { provider } = this.#deps.model;
     const [{ generateText, isStepCount, Output, wrapLanguageModel }, model] = await Promise.all([
       import("ai"),
       this.#deps.model.load(),
     ]);
     const { system, answer } = this.#generation;
     const result = await generateText({
-      model: wrapLanguageModel({ model, middleware: durableCalls(steps, this.#key, () => this.#failure.rethrow()) }),
+      model: wrapLanguageModel({
+        model,
+        middleware: durableCalls(steps, this.#key, {
+          before: () => this.#failure.rethrow(),
+          through: (call) => guard.model(provider, call),
+        }),
+      }),
       instructions: system,
       messages: this.#messages,
       tools: this.#tools,

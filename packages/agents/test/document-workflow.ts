@@ -1,5 +1,5 @@
 import { createHash } from "node:crypto";
-import type { BlobStore, Json, JournalEntry, PhaseRequest } from "@flotilla/workflow";
+import { type BlobStore, type Json, type JournalEntry, noCircuits, type PhaseRequest } from "@flotilla/workflow";
 import type { Agent } from "../src/agent.ts";
 import { builtinAgents, Report } from "../src/builtin/index.ts";
 import { createContext } from "../src/context.ts";
@@ -60,6 +60,7 @@ async function runTask(
     task: { tenant: "t", workflowId: "wf_00_test", taskId, agent: agent.type, input, attempt: 1, claim: 1, epoch: 1 },
     agent,
     model,
+    circuits: noCircuits,
     blobs: memoryBlobs(blobs),
     journal: {
       load: async () => entries,

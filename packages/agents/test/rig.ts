@@ -2,10 +2,12 @@ import { createHash } from "node:crypto";
 import { createLogger } from "@flotilla/runtime";
 import {
   type BlobStore,
+  type Circuits,
   ClaimLostError,
   type ClaimedTask,
   type Journal,
   type JournalEntry,
+  noCircuits,
   StoreUnavailableError,
   type TaskOutcome,
 } from "@flotilla/workflow";
@@ -95,10 +97,12 @@ export class Rig {
   readonly blobs = new MemoryBlobs();
   readonly #agent: Agent;
   readonly #model: Model;
+  readonly #circuits: Circuits;
 
-  constructor(agent: Agent, model: Model = createModel()) {
+  constructor(agent: Agent, model: Model = createModel(), circuits: Circuits = noCircuits) {
     this.#agent = agent;
     this.#model = model;
+    this.#circuits = circuits;
   }
 
   run(task: Partial<ClaimedTask> = {}, signal: AbortSignal = new AbortController().signal): Promise<TaskOutcome> {
@@ -106,6 +110,7 @@ export class Rig {
       agents: [this.#agent],
       blobs: this.blobs,
       model: this.#model,
+      circuits: this.#circuits,
       logger: createLogger({ role: "agent", level: "silent" }),
     });
     return execute(taskOf(this.#agent, task), this.journal, signal);

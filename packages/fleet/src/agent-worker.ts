@@ -12,6 +12,7 @@ import {
 } from "@flotilla/workflow";
 import { type Job, WaitingError } from "bullmq";
 import { shipperAt } from "./archive/shipper.ts";
+import type { SharedCircuits } from "./circuits.ts";
 import { type Claim, Claims, unresolved } from "./claims.ts";
 import { connect, type Connection, disconnect, isConnected } from "./connection.ts";
 import { type DurableLink, openDurable } from "./durable-link.ts";
@@ -39,6 +40,8 @@ export interface AgentWorkerOptions {
   executor: Executor;
   /** Runs the tasks under which two workers have died already, each in a process of its own. */
   isolatedExecutor: Executor;
+  /** Those that its executor goes by, to be shared with the fleet. */
+  circuits?: SharedCircuits;
   blobs: BlobStore;
   /** The archive, which the level `archive` needs. */
   archive?: Archive;
@@ -74,7 +77,7 @@ export class AgentWorker implements Service {
   }
 
   async start(): Promise<void> {
-    const { redis, agentType, workerId, concurrency, blobs, archive, metrics, logger } = this.#options;
+    const { redis, agentType, workerId, concurrency, circuits, blobs, archive, metrics, logger } = this.#options;
     this.#connection = connect(redis, "patient", logger);
     this.#durable = openDurable(redis, "patient", logger);
     await Promise.all([isConnected(this.#connection), this.#durable.isConnected()]);
@@ -87,9 +90,11 @@ export class AgentWorker implements Service {
       onRefused: (script) => metrics.fencedWrites.inc({ script }),
     });
     this.#queues = new Queues(this.#connection);
+    circuits?.share(scripts);
     const orders = new StandingOrders({
       scripts,
       agentType,
+      circuits,
       onPause: (isPaused) => void (isPaused ? this.#reader?.pause() : this.#reader?.resume()),
       logger,
     });

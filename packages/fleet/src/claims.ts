@@ -169,6 +169,11 @@ export class Claims {
         const data = { reason: `waits for the signal ${awaits.signal}`, awaits };
         return this.#record(claim, "released", "", false, { type: "task.released", ...at, data });
       }
+      case "postponed": {
+        const { by } = outcome;
+        const data = { reason: `waits while the circuit ${by.of} is open`, postponed: by };
+        return this.#record(claim, "released", "", false, { type: "task.released", ...at, data });
+      }
       case "hands-over":
         return this.#record(claim, "released", "", false, { type: "handoff.requested", ...at, data: outcome.handoff });
       case "died": {

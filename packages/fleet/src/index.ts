@@ -1,6 +1,7 @@
 export { AgentWorker, type AgentWorkerOptions } from "./agent-worker.ts";
 export { WorkflowArchive, type History } from "./archive/archive.ts";
 export { rebuild, RebuildRefusedError, type RebuildReport } from "./archive/rebuild.ts";
+export { SharedCircuits } from "./circuits.ts";
 export { type Claim, Claims } from "./claims.ts";
 export { connect, type Connection, disconnect, isConnected, type Patience } from "./connection.ts";
 export { RedisKeyStore } from "./key-store.ts";

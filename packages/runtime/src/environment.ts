@@ -158,6 +158,9 @@ export const supervisorEnvironment = z.object({
 export const agentEnvironment = z.object({
   AGENT_TYPE: AgentType.describe("agent type that this worker runs; names its queue"),
   AGENT_CONCURRENCY: integer(1, 1000).default(10).describe("tasks that one worker process runs at once"),
+  FLOTILLA_CIRCUIT_OPEN_MS: integer(0, 60_000)
+    .default(5000)
+    .describe("how long a circuit is open the first time, in ms; 0 for no circuits"),
   FLOTILLA_AGENTS_DIR: path.exactOptional().describe("folder of further agent modules, one file each"),
   FLOTILLA_DOCS_ROOTS: z
     .string()

@@ -44,6 +44,7 @@ const WaitReason = z.enum([
   "person",
   "signal",
   "handoff",
+  "circuit-open",
 ]);
 
 /** Why a task is not running. */
@@ -52,6 +53,7 @@ export const WaitingFor = z.object({
   since: Time,
   until: Time.exactOptional(),
   item: z.string().exactOptional().meta({ description: "of the inbox" }),
+  of: z.string().exactOptional().meta({ description: "the circuit that is open" }),
 });
 export type WaitingFor = z.infer<typeof WaitingFor>;
 

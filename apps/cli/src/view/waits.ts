@@ -5,6 +5,7 @@ const notable: ReadonlySet<string> = new Set<NonNullable<TaskView["waitingFor"]>
   "worker",
   "paused",
   "lease",
+  "circuit-open",
 ]);
 
 /** A wait that is over within this time is not worth a line, in ms. */
@@ -14,7 +15,7 @@ const briefMs = 3000;
 export function waitWords(task: TaskView, workflow: WorkflowView, agents: readonly AgentView[]): string | undefined {
   const { waitingFor, agent } = task;
   if (!waitingFor) return undefined;
-  const { reason, since, until, item } = waitingFor;
+  const { reason, since, until, item, of } = waitingFor;
   const till = until === undefined ? "" : `, until ${until}`;
   switch (reason) {
     case "dependency":
@@ -39,6 +40,8 @@ export function waitWords(task: TaskView, workflow: WorkflowView, agents: readon
       return "waits for a signal: `flotilla signal` sends one";
     case "handoff":
       return "waits for what it has handed over";
+    case "circuit-open":
+      return `waits while ${of} keeps failing: it is tried again at ${until}`;
   }
 }
 

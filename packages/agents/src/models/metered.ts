@@ -13,7 +13,7 @@ export interface TokenCount {
  */
 export function meteredModel(model: Model, onCall: (tokens: TokenCount) => void): Model {
   return {
-    name: model.name,
+    ...model,
     async load() {
       const [{ wrapLanguageModel }, loaded] = await Promise.all([import("ai"), model.load()]);
       return wrapLanguageModel({

@@ -7,6 +7,8 @@ export type LanguageModel = LanguageModelV4;
 export interface Model {
   /** Which model answers, as reports name it. */
   readonly name: string;
+  /** Whose service is called for it; undefined where it runs in this process. */
+  readonly provider?: string;
   load(): Promise<LanguageModel>;
 }
 
@@ -20,9 +22,9 @@ export interface ModelSettings {
 
 /** The model that answers as `settings` say; without them the embedded `extractive` one, which needs no network. */
 export function createModel(settings?: ModelSettings): Model {
-  return settings
-    ? onceLoaded(settings.model, () => loadCompatible(settings))
-    : onceLoaded("extractive", loadExtractive);
+  if (!settings) return onceLoaded("extractive", loadExtractive);
+  const loaded = onceLoaded(settings.model, () => loadCompatible(settings));
+  return { ...loaded, provider: new URL(settings.baseUrl).host };
 }
 
 async function loadCompatible({ baseUrl, apiKey, model }: ModelSettings): Promise<LanguageModel> {
