@@ -11,7 +11,7 @@ import type { Logger } from "@flotilla/runtime";
 import type { config } from "./config.ts";
 
 /** What the worker of an agent knows, and the process of a single task does not. */
-export interface Surroundings extends Pick<ExecutorOptions, "circuits"> {
+export interface Surroundings extends Pick<ExecutorOptions, "circuits" | "limits"> {
   onModelCall?(tokens: TokenCount): void;
 }
 
@@ -28,7 +28,11 @@ export function createExecution(
     baseUrl === undefined ? undefined : { baseUrl, model: modelName, ...(apiKey === undefined ? {} : { apiKey }) },
   );
   const { blobs } = storage;
-  const metered = meteredModel(model, onModelCall);
+  const { provider } = model;
+  const metered = meteredModel(model, (tokens) => {
+    onModelCall(tokens);
+    if (provider !== undefined) void surroundings.limits?.spent(provider, tokens.input + tokens.output);
+  });
   const executor = createExecutor({ agents: [agent], blobs, model: metered, ...surroundings, logger });
   return { ...storage, executor };
 }

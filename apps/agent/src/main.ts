@@ -1,6 +1,6 @@
 import { hostname } from "node:os";
 import { createIsolatedExecutor, describeAgent } from "@flotilla/agents";
-import { AgentWorker, RedisCheck, SharedCircuits, WorkerRegistration } from "@flotilla/fleet";
+import { AgentWorker, ProviderLimits, RedisCheck, SharedCircuits, WorkerRegistration } from "@flotilla/fleet";
 import { createLogger, createMetrics, HealthService, redisSettings, runProcess } from "@flotilla/runtime";
 import { findAgent } from "./agents.ts";
 import { config } from "./config.ts";
@@ -14,8 +14,16 @@ const agent = await findAgent(config);
 const workerId = `${hostname()}.${process.pid}`;
 const openMs = config.FLOTILLA_CIRCUIT_OPEN_MS;
 const circuits = openMs > 0 ? { circuits: new SharedCircuits({ openMs, logger }) } : {};
+const limits = {
+  limits: new ProviderLimits({
+    ...(config.FLOTILLA_MODEL_REQUESTS_PER_MINUTE && { requestsPerMinute: config.FLOTILLA_MODEL_REQUESTS_PER_MINUTE }),
+    ...(config.FLOTILLA_MODEL_TOKENS_PER_MINUTE && { tokensPerMinute: config.FLOTILLA_MODEL_TOKENS_PER_MINUTE }),
+    logger,
+  }),
+};
 const execution = createExecution(config, agent, logger, {
   ...circuits,
+  ...limits,
   onModelCall(tokens) {
     metrics.modelTokens.inc({ agent_type: agent.type, direction: "input" }, tokens.input);
     metrics.modelTokens.inc({ agent_type: agent.type, direction: "output" }, tokens.output);
@@ -30,6 +38,7 @@ const worker = new AgentWorker({
   executor,
   isolatedExecutor: createIsolatedExecutor({ program: new URL("./isolated.ts", import.meta.url), logger }),
   ...circuits,
+  ...limits,
   blobs,
   archive,
   metrics,

@@ -5,6 +5,7 @@ import {
   type ClaimedTask,
   type Journal,
   type Json,
+  type ModelLimits,
   SignalName,
   TaskError,
 } from "@flotilla/workflow";
@@ -39,6 +40,7 @@ export interface Run {
   blobs: BlobStore;
   model: Model;
   circuits: Circuits;
+  limits: ModelLimits;
   signal: AbortSignal;
 }
 
@@ -61,7 +63,7 @@ export function createContext(run: Run): RunContext {
   const written = new Map<string, Artifact>();
   const { tenant, workflowId, taskId, attempt, claim, epoch } = task;
   const end = waits.postpone.bind(waits);
-  const guard = new Guard({ circuits: run.circuits, agentType: agent.type, end });
+  const guard = new Guard({ circuits: run.circuits, limits: run.limits, agentType: agent.type, end });
   const effects = new Effects({ steps, journal, guard, keyPrefix: `${workflowId}/${taskId}`, signal });
 
   const ctx: AgentContext = {

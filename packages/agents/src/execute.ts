@@ -8,7 +8,9 @@ import {
   type Executor,
   type Failure,
   type Json,
+  type ModelLimits,
   noCircuits,
+  noModelLimits,
   PhaseRequest,
   TaskError,
   type TaskOutcome,
@@ -33,6 +35,8 @@ export interface ExecutorOptions {
   model: Model;
   /** What keeps tasks away from what fails for everybody; nothing does unless given. */
   circuits?: Circuits;
+  /** What the providers of models give in a minute; as much as is asked for unless given. */
+  limits?: ModelLimits;
   logger: Logger;
 }
 
@@ -41,7 +45,7 @@ export interface ExecutorOptions {
  * whatever is thrown into an outcome; it throws only `ClaimLostError` and the reason of the signal.
  */
 export function createExecutor(options: ExecutorOptions): Executor {
-  const { agents, blobs, model, circuits = noCircuits, logger } = options;
+  const { agents, blobs, model, circuits = noCircuits, limits = noModelLimits, logger } = options;
   const byType = new Map(agents.map((agent) => [agent.type, agent]));
 
   return async (task, journal, signal): Promise<TaskOutcome> => {
@@ -50,7 +54,7 @@ export function createExecutor(options: ExecutorOptions): Executor {
       const agent = byType.get(task.agent);
       if (!agent) throw dataError("unknown-agent", `this worker has no agent of type ${task.agent}`);
       const input = accept(agent.input, task.input, "invalid-input");
-      const run = createContext({ task, agent, journal, blobs, model, circuits, signal });
+      const run = createContext({ task, agent, journal, blobs, model, circuits, limits, signal });
       const work = () =>
         untilSettled(run, signal, async () => {
           const result = await agent.run(run.ctx, input);

@@ -1,5 +1,12 @@
 import { createHash } from "node:crypto";
-import { type BlobStore, type Json, type JournalEntry, noCircuits, type PhaseRequest } from "@flotilla/workflow";
+import {
+  type BlobStore,
+  type Json,
+  type JournalEntry,
+  noCircuits,
+  noModelLimits,
+  type PhaseRequest,
+} from "@flotilla/workflow";
 import type { Agent } from "../src/agent.ts";
 import { builtinAgents, Report } from "../src/builtin/index.ts";
 import { createContext } from "../src/context.ts";
@@ -61,6 +68,7 @@ async function runTask(
     agent,
     model,
     circuits: noCircuits,
+    limits: noModelLimits,
     blobs: memoryBlobs(blobs),
     journal: {
       load: async () => entries,

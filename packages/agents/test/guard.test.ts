@@ -1,5 +1,5 @@
 import { startScriptedModel } from "@flotilla/testkit";
-import { CircuitOpenError, type Circuits, type IsFault, TaskError } from "@flotilla/workflow";
+import { CircuitOpenError, type Circuits, type IsFault, type ModelLimits, TaskError } from "@flotilla/workflow";
 import { tool } from "ai";
 import { describe, expect, test } from "vitest";
 import { z } from "zod";
@@ -134,6 +134,36 @@ describe("a conversation with a model", () => {
     circuits.made.length = 0;
     expect(await rig.run({ claim: 3, epoch: 3 })).toEqual({ kind: "completed", output: "It is sunny." });
     expect(circuits.made).toEqual(["agent:payer", `model:${host}`]);
+    await provider.stop();
+  });
+
+  test("waits where the minute of its provider is used up, which takes nothing from it and speaks against nobody", async () => {
+    const provider = await startScriptedModel({ kind: "text", text: "It is sunny." });
+    const { host } = new URL(provider.baseUrl);
+    const [circuits, asked] = [new HandCircuits(), Array<string>()];
+    const waits = [30_000, 0];
+    const limits: ModelLimits = {
+      take: async (name) => {
+        asked.push(name);
+        return waits.shift() ?? 0;
+      },
+      spent: async () => undefined,
+    };
+    const model = createModel({ baseUrl: provider.baseUrl, model: "scripted" });
+    const rig = new Rig(
+      talker(async () => "sun"),
+      model,
+      circuits,
+      limits,
+    );
+    circuits.open.add(`model:${host}`);
+    expect(await rig.run()).toMatchObject(postponed(`model:${host}`));
+    expect(asked).toEqual([]);
+    circuits.open.clear();
+    const by = { reason: "provider-limit", of: `model:${host}` };
+    expect(await rig.run({ claim: 2, epoch: 2 })).toMatchObject({ kind: "postponed", by });
+    expect([asked, circuits.faults, provider.requests]).toEqual([[host], [], []]);
+    expect(await rig.run({ claim: 3, epoch: 3 })).toEqual({ kind: "completed", output: "It is sunny." });
     await provider.stop();
   });
 

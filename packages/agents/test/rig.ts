@@ -7,7 +7,9 @@ import {
   type ClaimedTask,
   type Journal,
   type JournalEntry,
+  type ModelLimits,
   noCircuits,
+  noModelLimits,
   StoreUnavailableError,
   type TaskOutcome,
 } from "@flotilla/workflow";
@@ -98,11 +100,18 @@ export class Rig {
   readonly #agent: Agent;
   readonly #model: Model;
   readonly #circuits: Circuits;
+  readonly #limits: ModelLimits;
 
-  constructor(agent: Agent, model: Model = createModel(), circuits: Circuits = noCircuits) {
+  constructor(
+    agent: Agent,
+    model: Model = createModel(),
+    circuits: Circuits = noCircuits,
+    limits: ModelLimits = noModelLimits,
+  ) {
     this.#agent = agent;
     this.#model = model;
     this.#circuits = circuits;
+    this.#limits = limits;
   }
 
   run(task: Partial<ClaimedTask> = {}, signal: AbortSignal = new AbortController().signal): Promise<TaskOutcome> {
@@ -111,6 +120,7 @@ export class Rig {
       blobs: this.blobs,
       model: this.#model,
       circuits: this.#circuits,
+      limits: this.#limits,
       logger: createLogger({ role: "agent", level: "silent" }),
     });
     return execute(taskOf(this.#agent, task), this.journal, signal);

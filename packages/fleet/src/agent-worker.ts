@@ -19,6 +19,7 @@ import { type DurableLink, openDurable } from "./durable-link.ts";
 import { JobReader } from "./job-reader.ts";
 import { agentQueue } from "./keys.ts";
 import { isOutage } from "./outage.ts";
+import type { ProviderLimits } from "./provider-limits.ts";
 import { Queues, type TaskJob } from "./queues.ts";
 import { Scripts } from "./scripts.ts";
 import { StandingOrders } from "./standing-orders.ts";
@@ -42,6 +43,8 @@ export interface AgentWorkerOptions {
   isolatedExecutor: Executor;
   /** Those that its executor goes by, to be shared with the fleet. */
   circuits?: SharedCircuits;
+  /** The same. */
+  limits?: ProviderLimits;
   blobs: BlobStore;
   /** The archive, which the level `archive` needs. */
   archive?: Archive;
@@ -91,6 +94,7 @@ export class AgentWorker implements Service {
     });
     this.#queues = new Queues(this.#connection);
     circuits?.share(scripts);
+    this.#options.limits?.share(this.#connection);
     const orders = new StandingOrders({
       scripts,
       agentType,

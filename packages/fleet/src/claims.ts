@@ -171,7 +171,9 @@ export class Claims {
       }
       case "postponed": {
         const { by } = outcome;
-        const data = { reason: `waits while the circuit ${by.of} is open`, postponed: by };
+        const isOpen = by.reason === "circuit-open";
+        const reason = isOpen ? `waits while the circuit ${by.of} is open` : `waits for the limit of ${by.of}`;
+        const data = { reason, postponed: by };
         return this.#record(claim, "released", "", false, { type: "task.released", ...at, data });
       }
       case "hands-over":

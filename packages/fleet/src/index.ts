@@ -10,6 +10,7 @@ export { admissionQueue, agentQueue, queuePrefix } from "./keys.ts";
 export { judgeRedis, RedisCheck, type RedisFinding } from "./redis-check.ts";
 export { isOutage } from "./outage.ts";
 export { askRedis, type RedisFacts } from "./redis-facts.ts";
+export { ProviderLimits } from "./provider-limits.ts";
 export { Queues } from "./queues.ts";
 export { WorkerRegistration } from "./worker-registration.ts";
 export { Scripts } from "./scripts.ts";

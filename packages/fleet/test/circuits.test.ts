@@ -3,7 +3,15 @@ import { describeRealRedis, startRedis, type TestRedis, until } from "@flotilla/
 import { CircuitOpenError } from "@flotilla/workflow";
 import { afterAll, beforeAll, beforeEach, expect, test } from "vitest";
 import { openCircuits } from "../src/circuits.ts";
-import { connect, type Connection, disconnect, isConnected, Scripts, SharedCircuits } from "../src/index.ts";
+import {
+  connect,
+  type Connection,
+  disconnect,
+  isConnected,
+  ProviderLimits,
+  Scripts,
+  SharedCircuits,
+} from "../src/index.ts";
 import { logger, phase, planOf, story, task, tenant, TestFleet } from "./fleet.ts";
 
 const circuit = "model:example";
@@ -14,7 +22,7 @@ const outcomes = (settled: PromiseSettledResult<unknown>[]) =>
     return one.reason instanceof CircuitOpenError ? "kept away" : "failed";
   });
 
-describeRealRedis("circuits", () => {
+describeRealRedis("circuits and limits", () => {
   let redis: TestRedis;
   let connection: Connection;
   beforeAll(async () => {
@@ -125,6 +133,42 @@ describeRealRedis("circuits", () => {
     expect(await connection.exists("{fleet}:circuits")).toBe(0);
   });
 
+  test("a minute of a provider is the whole fleet's; what is beyond it waits for the next, and nothing does unless said", async () => {
+    const limitsOf = (options: { requestsPerMinute?: number; tokensPerMinute?: number }) => {
+      const limits = new ProviderLimits({ ...options, logger });
+      limits.share(connection);
+      return limits;
+    };
+    const [one, two] = [limitsOf({ requestsPerMinute: 2 }), limitsOf({ requestsPerMinute: 2 })];
+    expect([await one.take("a"), await two.take("a")]).toEqual([0, 0]);
+    for (const limits of [one, two]) {
+      expect(await limits.take("a")).toBeGreaterThan(50_000);
+      expect(await limits.take("b")).toBe(0);
+    }
+    const tokens = limitsOf({ tokensPerMinute: 100 });
+    expect(await tokens.take("a")).toBe(0);
+    await tokens.spent("a", 99);
+    expect(await tokens.take("a")).toBe(0);
+    await tokens.spent("a", 1);
+    expect(await limitsOf({ tokensPerMinute: 100 }).take("a")).toBeGreaterThan(50_000);
+    expect(await limitsOf({}).take("a")).toBe(0);
+    // As if the minute were over.
+    await connection.del("{fleet}:requests:a");
+    expect(await one.take("a")).toBe(0);
+  });
+
+  test("while Redis is away no call is held up for a limit", async () => {
+    const away = connect(redisSettingsOf(redis.url), "failFast", logger);
+    await isConnected(away);
+    const limits = new ProviderLimits({ requestsPerMinute: 1, logger });
+    limits.share(away);
+    expect(await limits.take("a")).toBe(0);
+    expect(await limits.take("a")).toBeGreaterThan(0);
+    disconnect(away);
+    expect(await limits.take("a")).toBe(0);
+    await limits.spent("a", 1);
+  });
+
   test("a task that meets one waits for its time, its attempt unspent, and the API says for what", async () => {
     const fleet = await TestFleet.start({ redis: redisSettingsOf(redis.url) });
     let isOpen = true;
@@ -138,6 +182,12 @@ describeRealRedis("circuits", () => {
       return one?.waitingFor?.reason === "circuit-open" && one;
     });
     expect(view).toMatchObject({ status: "waiting", attempt: 1, waitingFor: { of: circuit } });
+    // No job of it waits or runs: it asks for no further worker.
+    await until(async () => {
+      const worker = (await fleet.store.agents()).find(({ type }) => type === "worker");
+      const [one] = (await fleet.store.get(tenant, id))?.tasks ?? [];
+      return worker?.backlog === 0 && one?.status === "waiting";
+    });
     isOpen = false;
     const run = await fleet.end(id);
     expect(run.view).toMatchObject({ status: "completed", tasks: [{ attempt: 1 }] });

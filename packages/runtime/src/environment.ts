@@ -195,6 +195,12 @@ export const modelEnvironment = z.object({
     .exactOptional()
     .describe("OpenAI-compatible endpoint, with its `/v1`; the embedded extractive model answers unless set"),
   OPENAI_API_KEY: z.string().exactOptional().describe("key for that endpoint"),
+  FLOTILLA_MODEL_REQUESTS_PER_MINUTE: integer(1, 1_000_000)
+    .exactOptional()
+    .describe("calls of that endpoint a minute, of the whole fleet; no limit unless set"),
+  FLOTILLA_MODEL_TOKENS_PER_MINUTE: integer(1, 1_000_000_000)
+    .exactOptional()
+    .describe("tokens of that endpoint a minute, in and out, of the whole fleet; no limit unless set"),
   OPENAI_MODEL: z.string().default("gpt-4.1-mini").describe("model to ask for at that endpoint"),
 });
 

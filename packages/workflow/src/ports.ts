@@ -129,6 +129,17 @@ export type IsFault = (error: unknown, isProbe: boolean) => boolean;
 /** Circuits that never open. */
 export const noCircuits: Circuits = { run: (_circuit, call) => call() };
 
+/** What the providers of models give in a minute, shared by the fleet. */
+export interface ModelLimits {
+  /** Takes a call of that provider out of this minute: 0, or in how many ms there is one again. */
+  take(provider: string): Promise<number>;
+  /** Counts what a call has spent. */
+  spent(provider: string, tokens: number): Promise<void>;
+}
+
+/** Providers that give as much as is asked for. */
+export const noModelLimits: ModelLimits = { take: async () => 0, spent: async () => undefined };
+
 /** A call was not made: others of its kind have failed a moment ago. */
 export class CircuitOpenError extends Error {
   readonly circuit: string;

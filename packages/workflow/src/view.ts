@@ -45,6 +45,7 @@ const WaitReason = z.enum([
   "signal",
   "handoff",
   "circuit-open",
+  "provider-limit",
 ]);
 
 /** Why a task is not running. */
@@ -53,7 +54,10 @@ export const WaitingFor = z.object({
   since: Time,
   until: Time.exactOptional(),
   item: z.string().exactOptional().meta({ description: "of the inbox" }),
-  of: z.string().exactOptional().meta({ description: "the circuit that is open" }),
+  of: z
+    .string()
+    .exactOptional()
+    .meta({ description: "the circuit that is open, or the provider whose limit is reached" }),
 });
 export type WaitingFor = z.infer<typeof WaitingFor>;
 

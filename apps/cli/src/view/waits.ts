@@ -6,6 +6,7 @@ const notable: ReadonlySet<string> = new Set<NonNullable<TaskView["waitingFor"]>
   "paused",
   "lease",
   "circuit-open",
+  "provider-limit",
 ]);
 
 /** A wait that is over within this time is not worth a line, in ms. */
@@ -40,6 +41,8 @@ export function waitWords(task: TaskView, workflow: WorkflowView, agents: readon
       return "waits for a signal: `flotilla signal` sends one";
     case "handoff":
       return "waits for what it has handed over";
+    case "provider-limit":
+      return `waits for the next minute of ${of}, whose limit is reached: it goes on at ${until}`;
     case "circuit-open":
       return `waits while ${of} keeps failing: it is tried again at ${until}`;
   }
