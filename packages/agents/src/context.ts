@@ -9,6 +9,7 @@ import {
   SignalName,
   TaskError,
 } from "@flotilla/workflow";
+import type { Tracer } from "@flotilla/runtime";
 import type { ToolSet } from "ai";
 import type { Agent, AgentContext } from "./agent.ts";
 import type { Effect, EffectCall } from "./effect.ts";
@@ -17,7 +18,9 @@ import { generate } from "./generate.ts";
 import { Guard } from "./guard.ts";
 import type { Model } from "./models/model.ts";
 import { patientBlobs } from "./patient-blobs.ts";
+import { Purse } from "./purse.ts";
 import { Steps } from "./steps.ts";
+import { tracedModel, tracedStep } from "./tracing.ts";
 import { Waits } from "./waits.ts";
 
 /** Longest word to watchers; the rest is cut off. */
@@ -42,6 +45,7 @@ export interface Run {
   circuits: Circuits;
   limits: ModelLimits;
   signal: AbortSignal;
+  tracer: Tracer;
 }
 
 /** What a run is handed, and what is left of it when it has ended. */
@@ -55,11 +59,13 @@ export interface RunContext {
 
 /** The context of a run. */
 export function createContext(run: Run): RunContext {
-  const { task, agent, journal, model, signal } = run;
+  const { task, agent, journal, signal, tracer } = run;
+  const model = tracedModel(run.model, tracer);
   const blobs = patientBlobs(run.blobs, signal);
   const { scope = "" } = task;
   const steps = new Steps({ journal, blobs, signal, scope, mayReplay: task.attempt > 1 || task.claim > 1 });
   const waits = new Waits(steps);
+  const purse = new Purse({ journal, model, budget: task.budget, signal });
   const written = new Map<string, Artifact>();
   const { tenant, workflowId, taskId, attempt, claim, epoch } = task;
   const end = waits.postpone.bind(waits);
@@ -78,7 +84,7 @@ export function createContext(run: Run): RunContext {
 
     async step(name, input, fn) {
       refuseReserved(name);
-      return steps.run(steps.keyFor(name), input, fn);
+      return steps.run(steps.keyFor(name), input, (signal) => tracedStep(tracer, name, () => fn(signal)));
     },
 
     async effect<T extends Json>(
@@ -90,7 +96,8 @@ export function createContext(run: Run): RunContext {
       refuseReserved(name);
       // What a person says that it gave is for the agent to make sense of.
       const attested = (word: Json) => word as T;
-      return effects.run({ step: steps.keyFor(name), tool: name, input, effect, run: fn, attested });
+      const traced = (call: EffectCall) => tracedStep(tracer, name, () => fn(call));
+      return effects.run({ step: steps.keyFor(name), tool: name, input, effect, run: traced, attested });
     },
 
     async approve(name, given, question) {
@@ -113,10 +120,12 @@ export function createContext(run: Run): RunContext {
         {
           model,
           steps,
+          purse,
           effects,
           waits,
           guard,
           signal,
+          tracer,
           granted: () => grantedTools(agent.tools?.(ctx) ?? {}, task.grant),
         },
         generation,

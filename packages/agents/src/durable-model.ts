@@ -1,24 +1,41 @@
 import type { LanguageModelV4CallOptions, LanguageModelV4GenerateResult } from "@ai-sdk/provider";
 import type { Json, JsonObject } from "@flotilla/workflow";
 import type { LanguageModelMiddleware } from "ai";
+import type { Guard } from "./guard.ts";
+import { tokensOf } from "./models/metered.ts";
+import type { Purse } from "./purse.ts";
 import type { Steps } from "./steps.ts";
 
-/**
- * Makes each call of a model a durable step under `key`, so that a finished call is never paid for twice.
- * `before` may throw to end the conversation before the next call; what is not replayed is called `through` the other.
- */
-export function durableCalls(
-  steps: Steps,
-  key: string,
-  { before, through }: { before: () => void; through: <T>(call: () => Promise<T>) => Promise<T> },
-): LanguageModelMiddleware {
+/** What calls of a model are made with. */
+export interface CallDeps {
+  steps: Steps;
+  purse: Purse;
+  guard: Guard;
+  /** Whose service is called; undefined where it runs in this process. */
+  provider: string | undefined;
+  /** Begins the keys of their steps. */
+  key: string;
+  /** May throw to end the conversation before the next call. */
+  beforeCall: () => void;
+}
+
+/** Makes each call of a model a durable step, so that a finished call is never paid for twice. */
+export function durableCalls({ steps, purse, guard, provider, key, beforeCall }: CallDeps): LanguageModelMiddleware {
   return {
     specificationVersion: "v4",
+    async transformParams({ params }) {
+      const { maxOutputTokens = purse.maxOutputTokens } = params;
+      return maxOutputTokens === undefined ? params : { ...params, maxOutputTokens };
+    },
     async wrapGenerate({ doGenerate, params }) {
-      before();
-      const record = await steps.run(steps.keyFor(`${key}/model`), requestOf(params), async () =>
-        recordOf(await through(async () => doGenerate())),
-      );
+      beforeCall();
+      const request = requestOf(params);
+      const record = await steps.runPaid(steps.keyFor(`${key}/model`), request, async () => {
+        const bytes = Buffer.byteLength(JSON.stringify(request));
+        // A call that is not made sets nothing apart.
+        const { result, hold } = await guard.model(provider, () => purse.call(bytes, async () => doGenerate()));
+        return { result: recordOf(result), payment: purse.payment(tokensOf(result.usage), hold) };
+      });
       return resultOf(record);
     },
   };

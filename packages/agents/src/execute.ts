@@ -15,7 +15,16 @@ import {
   TaskError,
   type TaskOutcome,
 } from "@flotilla/workflow";
-import type { Logger } from "@flotilla/runtime";
+import {
+  flotillaAttributes,
+  type Logger,
+  noTracer,
+  operations,
+  type Redact,
+  spanAttributes,
+  type Tracer,
+  withLogFields,
+} from "@flotilla/runtime";
 import { z } from "zod";
 import type { Agent, AgentResult } from "./agent.ts";
 import { classify } from "./classify.ts";
@@ -38,6 +47,10 @@ export interface ExecutorOptions {
   /** What the providers of models give in a minute; as much as is asked for unless given. */
   limits?: ModelLimits;
   logger: Logger;
+  /** Traces nothing unless given. */
+  tracer?: Tracer;
+  /** Takes the secrets of the process out of what a failure says; nothing is taken out unless given. */
+  redact?: Redact;
 }
 
 /**
@@ -45,7 +58,32 @@ export interface ExecutorOptions {
  * whatever is thrown into an outcome; it throws only `ClaimLostError` and the reason of the signal.
  */
 export function createExecutor(options: ExecutorOptions): Executor {
-  const { agents, blobs, model, circuits = noCircuits, limits = noModelLimits, logger } = options;
+  const { circuits = noCircuits, limits = noModelLimits, tracer = noTracer, redact = (text) => text } = options;
+  const execute = executorOf({ ...options, circuits, limits, tracer, redact });
+  return (task, journal, signal) => {
+    const { workflowId, taskId, attempt, claim, agent } = task;
+    const attributes = {
+      [spanAttributes.operationName]: operations.invokeAgent,
+      [spanAttributes.agentName]: agent,
+      [spanAttributes.conversationId]: workflowId,
+      [flotillaAttributes.tenant]: task.tenant,
+      [flotillaAttributes.task]: taskId,
+      [flotillaAttributes.attempt]: attempt,
+      [flotillaAttributes.claim]: claim,
+    };
+    return withLogFields({ workflowId, taskId, attempt }, () =>
+      tracer.resume(task.traceparent, `${operations.invokeAgent} ${agent}`, { attributes }, async (span) => {
+        const outcome = await execute(task, journal, signal);
+        span.set({ [flotillaAttributes.outcome]: outcome.kind });
+        if (outcome.kind === "failed") span.fail(outcome.error.code);
+        return outcome;
+      }),
+    );
+  };
+}
+
+function executorOf(options: Required<ExecutorOptions>): Executor {
+  const { agents, blobs, model, circuits, limits, logger, tracer, redact } = options;
   const byType = new Map(agents.map((agent) => [agent.type, agent]));
 
   return async (task, journal, signal): Promise<TaskOutcome> => {
@@ -54,7 +92,7 @@ export function createExecutor(options: ExecutorOptions): Executor {
       const agent = byType.get(task.agent);
       if (!agent) throw dataError("unknown-agent", `this worker has no agent of type ${task.agent}`);
       const input = accept(agent.input, task.input, "invalid-input");
-      const run = createContext({ task, agent, journal, blobs, model, circuits, limits, signal });
+      const run = createContext({ task, agent, journal, blobs, model, circuits, limits, signal, tracer });
       const work = () =>
         untilSettled(run, signal, async () => {
           const result = await agent.run(run.ctx, input);
@@ -68,9 +106,10 @@ export function createExecutor(options: ExecutorOptions): Executor {
       if (error instanceof CircuitOpenError) return { kind: "postponed", by: postponementOf(error) };
       if (error instanceof ClaimLostError) throw error;
       if (signal.aborted) throw signal.reason;
-      const failure = classify(error);
-      const { workflowId, taskId, attempt, claim } = task;
-      logger.warn({ err: error, workflowId, taskId, attempt, claim, agentType: task.agent, failure }, "task failed");
+      const known = classify(error);
+      // It goes into the log of the workflow, and a service may well quote the key that it refuses.
+      const failure = { ...known, message: redact(known.message) };
+      logger.warn({ err: error, claim: task.claim, agentType: task.agent, failure }, "task failed");
       return { kind: "failed", error: failure };
     }
   };

@@ -1,3 +1,4 @@
+import type { Tracer } from "@flotilla/runtime";
 import { TaskError } from "@flotilla/workflow";
 import type { ModelMessage, StepResult, ToolSet } from "ai";
 import { z } from "zod";
@@ -7,6 +8,7 @@ import { durableTools, grantTools } from "./durable-tools.ts";
 import type { Effects } from "./effects.ts";
 import type { Guard } from "./guard.ts";
 import type { Model } from "./models/model.ts";
+import type { Purse } from "./purse.ts";
 import type { Steps } from "./steps.ts";
 import type { Waits } from "./waits.ts";
 
@@ -19,12 +21,14 @@ const defaultMaxTurns = 16;
 export interface GenerateDeps {
   model: Model;
   steps: Steps;
+  purse: Purse;
   effects: Effects;
   waits: Waits;
   guard: Guard;
   /** The tools that the agent declares. */
   granted: () => ToolSet;
   signal: AbortSignal;
+  tracer: Tracer;
 }
 
 /**
@@ -71,21 +75,16 @@ class Conversation {
   /** Lets the model call tools until it answers, and gives the answer as it stands. */
   async nextAnswer(): Promise<string> {
     if (this.#turns >= this.#maxTurns) throw this.#tooManyTurns();
-    const { steps, guard, signal } = this.#deps;
+    const { steps, purse, guard, signal } = this.#deps;
     const { provider } = this.#deps.model;
     const [{ generateText, isStepCount, Output, wrapLanguageModel }, model] = await Promise.all([
       import("ai"),
       this.#deps.model.load(),
     ]);
     const { system, answer } = this.#generation;
+    const calls = { steps, purse, guard, provider, key: this.#key, beforeCall: () => this.#failure.rethrow() };
     const result = await generateText({
-      model: wrapLanguageModel({
-        model,
-        middleware: durableCalls(steps, this.#key, {
-          before: () => this.#failure.rethrow(),
-          through: (call) => guard.model(provider, call),
-        }),
-      }),
+      model: wrapLanguageModel({ model, middleware: durableCalls(calls) }),
       instructions: system,
       messages: this.#messages,
       tools: this.#tools,

@@ -1,4 +1,5 @@
 import { createHash } from "node:crypto";
+import { noTracer } from "@flotilla/runtime";
 import {
   type BlobStore,
   type Json,
@@ -69,6 +70,7 @@ async function runTask(
     model,
     circuits: noCircuits,
     limits: noModelLimits,
+    tracer: noTracer,
     blobs: memoryBlobs(blobs),
     journal: {
       load: async () => entries,
@@ -76,6 +78,8 @@ async function runTask(
       intend: async (entry) => void entries.push(entry),
       conclude: async (entry) => void entries.push(entry),
       withdraw: async () => {},
+      hold: async () => "held",
+      release: async () => {},
       progress: async (message) => void run.messages.push(message),
     },
     signal: new AbortController().signal,

@@ -1,3 +1,4 @@
+import { noTracer } from "@flotilla/runtime";
 import { startScriptedModel } from "@flotilla/testkit";
 import { CircuitOpenError, type Circuits, type IsFault, type ModelLimits, TaskError } from "@flotilla/workflow";
 import { tool } from "ai";
@@ -53,7 +54,7 @@ describe.each(["idempotent", "unsafe"] as const)("an open circuit of an effect t
         .effect("pay", 5, { class: kind }, async () => ++paid)
         .catch(() => ctx.step("after", null, async () => 0));
     });
-    const rig = new Rig(agent, undefined, circuits);
+    const rig = new Rig(agent, undefined, noTracer, undefined, { circuits });
     circuits.open.add("tool:payer/pay");
     const outcome = await rig.run();
     expect(outcome).toMatchObject(postponed("tool:payer/pay"));
@@ -77,13 +78,13 @@ describe("what speaks against a circuit", () => {
   ] as const)("a failure of class %s and code %s: %s", async (kind, code, isFault) => {
     const circuits = new HandCircuits();
     const agent = agentOf((ctx) => ctx.effect("pay", 5, { class: "idempotent" }, failing(kind, code)));
-    expect(await new Rig(agent, undefined, circuits).run()).toMatchObject({ kind: "failed" });
+    expect(await new Rig(agent, undefined, noTracer, undefined, { circuits }).run()).toMatchObject({ kind: "failed" });
     expect(circuits.faults).toEqual(isFault ? ["tool:payer/pay", "agent:payer"] : []);
   });
 
   test("of an agent type, only the first attempt of a task: the last that run are the retries of what fails by itself", async () => {
     const circuits = new HandCircuits();
-    const rig = new Rig(agentOf(failing("transient")), undefined, circuits);
+    const rig = new Rig(agentOf(failing("transient")), undefined, noTracer, undefined, { circuits });
     await rig.run({ attempt: 2, epoch: 2 });
     expect(circuits.faults).toEqual([]);
     await rig.run();
@@ -97,7 +98,9 @@ describe("what speaks against a circuit", () => {
     const rig = new Rig(
       agentOf(async () => ++runs),
       undefined,
-      circuits,
+      noTracer,
+      undefined,
+      { circuits },
     );
     expect(await rig.run()).toMatchObject(postponed("agent:payer"));
     expect([runs, circuits.faults]).toEqual([0, []]);
@@ -119,7 +122,9 @@ describe("a conversation with a model", () => {
     const rig = new Rig(
       talker(async () => "sun"),
       model,
-      circuits,
+      noTracer,
+      undefined,
+      { circuits },
     );
     provider.script(
       { kind: "calls", calls: [{ id: "call_1", name: "weather", arguments: {} }] },
@@ -153,8 +158,9 @@ describe("a conversation with a model", () => {
     const rig = new Rig(
       talker(async () => "sun"),
       model,
-      circuits,
-      limits,
+      noTracer,
+      undefined,
+      { circuits, limits },
     );
     circuits.open.add(`model:${host}`);
     expect(await rig.run()).toMatchObject(postponed(`model:${host}`));
@@ -172,7 +178,9 @@ describe("a conversation with a model", () => {
     await new Rig(
       talker(async () => "sun"),
       createModel(),
-      circuits,
+      noTracer,
+      undefined,
+      { circuits },
     ).run();
     expect(circuits.made.filter((name) => name.startsWith("model:"))).toEqual([]);
   });

@@ -1,20 +1,19 @@
 import { createHash } from "node:crypto";
-import { createLogger } from "@flotilla/runtime";
+import { createLogger, noTracer, type Redact, type Tracer } from "@flotilla/runtime";
 import {
   type BlobStore,
-  type Circuits,
   ClaimLostError,
+  type HoldAnswer,
+  type Payment,
+  type Spend,
   type ClaimedTask,
   type Journal,
   type JournalEntry,
-  type ModelLimits,
-  noCircuits,
-  noModelLimits,
   StoreUnavailableError,
   type TaskOutcome,
 } from "@flotilla/workflow";
 import type { Agent } from "../src/agent.ts";
-import { createExecutor } from "../src/execute.ts";
+import { createExecutor, type ExecutorOptions } from "../src/execute.ts";
 import { createModel, type Model } from "../src/models/model.ts";
 
 /** A journal in memory that outlives the runs of a task, counts what is asked of it, and can lose its claim. */
@@ -22,6 +21,11 @@ class MemoryJournal implements Journal {
   readonly entries: JournalEntry[] = [];
   readonly messages: string[] = [];
   loads = 0;
+  /** What was set apart and is neither paid for nor released. */
+  readonly holds = new Map<string, Spend>();
+  readonly payments: Spend[] = [];
+  /** What the next holds are answered; `held` after that. */
+  readonly nextHolds: HoldAnswer[] = [];
   /** How many more records are taken before the claim is lost, as if the worker had died there. */
   recordsLeft = Number.POSITIVE_INFINITY;
 
@@ -30,8 +34,20 @@ class MemoryJournal implements Journal {
     return structuredClone(this.entries);
   }
 
-  async record(entry: JournalEntry): Promise<void> {
+  async record(entry: JournalEntry, payment?: Payment): Promise<void> {
     this.#write(entry);
+    if (!payment) return;
+    this.payments.push(payment.spend);
+    if (payment.hold !== undefined) this.holds.delete(payment.hold);
+  }
+
+  async hold(hold: string, atMost: Spend): Promise<HoldAnswer> {
+    this.holds.set(hold, atMost);
+    return this.nextHolds.shift() ?? "held";
+  }
+
+  async release(hold: string): Promise<void> {
+    this.holds.delete(hold);
   }
 
   async intend(entry: JournalEntry): Promise<void> {
@@ -99,19 +115,22 @@ export class Rig {
   readonly blobs = new MemoryBlobs();
   readonly #agent: Agent;
   readonly #model: Model;
-  readonly #circuits: Circuits;
-  readonly #limits: ModelLimits;
+  readonly #tracer: Tracer;
+  readonly #redact: Redact | undefined;
+  readonly #shared: Pick<ExecutorOptions, "circuits" | "limits">;
 
   constructor(
     agent: Agent,
     model: Model = createModel(),
-    circuits: Circuits = noCircuits,
-    limits: ModelLimits = noModelLimits,
+    tracer: Tracer = noTracer,
+    redact?: Redact,
+    shared: Pick<ExecutorOptions, "circuits" | "limits"> = {},
   ) {
     this.#agent = agent;
     this.#model = model;
-    this.#circuits = circuits;
-    this.#limits = limits;
+    this.#tracer = tracer;
+    this.#redact = redact;
+    this.#shared = shared;
   }
 
   run(task: Partial<ClaimedTask> = {}, signal: AbortSignal = new AbortController().signal): Promise<TaskOutcome> {
@@ -119,9 +138,10 @@ export class Rig {
       agents: [this.#agent],
       blobs: this.blobs,
       model: this.#model,
-      circuits: this.#circuits,
-      limits: this.#limits,
       logger: createLogger({ role: "agent", level: "silent" }),
+      tracer: this.#tracer,
+      ...(this.#redact && { redact: this.#redact }),
+      ...this.#shared,
     });
     return execute(taskOf(this.#agent, task), this.journal, signal);
   }

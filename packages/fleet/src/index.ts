@@ -4,6 +4,7 @@ export { rebuild, RebuildRefusedError, type RebuildReport } from "./archive/rebu
 export { SharedCircuits } from "./circuits.ts";
 export { type Claim, Claims } from "./claims.ts";
 export { connect, type Connection, disconnect, isConnected, type Patience } from "./connection.ts";
+export { RedisDeadLetters } from "./dead-letters.ts";
 export { RedisKeyStore } from "./key-store.ts";
 export { type AgentLoad, FleetNumbers } from "./fleet-numbers.ts";
 export { admissionQueue, agentQueue, queuePrefix } from "./keys.ts";

@@ -1,5 +1,5 @@
 import { setTimeout as delay } from "node:timers/promises";
-import type { Logger, RedisSettings, Service } from "@flotilla/runtime";
+import { type Logger, noTracer, type RedisSettings, type Service, type Tracer } from "@flotilla/runtime";
 import {
   type AgentView,
   type ArtifactView,
@@ -20,6 +20,7 @@ import {
   type RetryOutcome,
   shardOf,
   type SignalOutcome,
+  type Spend,
   StoreUnavailableError,
   type SubmitOutcome,
   type TaskView,
@@ -71,6 +72,8 @@ export interface StoreOptions {
   /** Where workflows are read that Redis has forgotten; nowhere unless set. */
   archive?: Archive;
   logger: Logger;
+  /** Traces nothing unless given. */
+  tracer?: Tracer;
 }
 
 /** Part of the log of a workflow. */
@@ -79,6 +82,7 @@ interface LogPage {
   hasEnded: boolean;
   tip: number;
   lines: readonly Line[];
+  spend: Spend;
 }
 
 /** The fleet as the HTTP API sees it, over a connection that fails fast. */
@@ -93,7 +97,7 @@ export class RedisStore implements WorkflowStore, Service {
   readonly #shipper: Shipper | undefined;
   readonly #cache = new LruMap<string, FoldedLog>(cachedWorkflows);
   #shards: readonly string[] = [];
-  #admissions: { id: string; priority: Priority }[] = [];
+  #admissions: { id: string; priority: Priority; traceparent?: string }[] = [];
 
   constructor(options: StoreOptions) {
     this.#options = options;
@@ -137,7 +141,8 @@ export class RedisStore implements WorkflowStore, Service {
     const place = idempotency && idempotencyPlace(tenant, idempotency.key);
     const id = newWorkflowId(this.#shards, place?.spot);
     const { priority = "normal", tags = {} } = request;
-    const event = JSON.stringify({ type: "workflow.submitted", data: { tenant, request } });
+    const trace = this.#trace();
+    const event = JSON.stringify({ type: "workflow.submitted", data: { tenant, request, ...trace } });
     const key = [place?.hash ?? "", idempotency?.bodyHash ?? "", this.#options.idempotencyMs];
     // When its time has come, a look says by the clock of Redis: the clock of this process admits nothing.
     const isTimed = request.startAt !== undefined;
@@ -150,13 +155,14 @@ export class RedisStore implements WorkflowStore, Service {
   }
 
   async get(tenant: string, id: string): Promise<WorkflowView | undefined> {
-    const state = await this.#state(tenant, id);
-    if (!state) return undefined;
+    const read = await this.#read(tenant, id);
+    if (!read) return undefined;
+    const { state, spend } = read;
     const [outputs, around] = await Promise.all([
       this.#outputs(tenant, id, neededOutputs(state)),
       this.#guard(surroundings(this.#scripts, state)),
     ]);
-    return projectWorkflow(state, (taskId) => outputs.get(taskId), around);
+    return projectWorkflow(state, (taskId) => outputs.get(taskId), around, spend);
   }
 
   async list({
@@ -300,7 +306,7 @@ export class RedisStore implements WorkflowStore, Service {
     if (!page) return undefined;
     const id = newWorkflowId([shardOf(source)]);
     const log = page.lines.map(eventOf);
-    const fork = forkLog(id, source, log, input === undefined ? { fromSeq } : { fromSeq, input });
+    const fork = forkLog(id, source, log, { fromSeq, ...(input === undefined ? {} : { input }), ...this.#trace() });
     if (fork.kind === "unforkable") return fork;
     // The key belongs to this call on this workflow: it is on the shard of the source, where a submit would not meet it.
     const hash = idempotency ? idempotencyPlace(tenant, `${source}\n${idempotency.key}`).hash : "";
@@ -337,6 +343,10 @@ export class RedisStore implements WorkflowStore, Service {
   }
 
   async #state(tenant: string, id: string): Promise<WorkflowState | undefined> {
+    return (await this.#read(tenant, id))?.state;
+  }
+
+  async #read(tenant: string, id: string): Promise<{ state: WorkflowState; spend: Spend } | undefined> {
     const cached = this.#cache.get(id);
     const page = await this.#page(tenant, id, cached?.last.seq ?? 1, everyLine);
     if (!page) return undefined;
@@ -345,16 +355,17 @@ export class RedisStore implements WorkflowStore, Service {
       advance(id, undefined, (await this.#page(tenant, id, 1, everyLine))?.lines ?? []);
     if (!folded) return undefined;
     this.#cache.set(id, folded);
-    return folded.state;
+    return { state: folded.state, spend: page.spend };
   }
 
   async #page(tenant: string, id: string, from: number, limit: number): Promise<LogPage | undefined> {
     const reply = await this.#guard(this.#scripts.item("load", tagOf(id), [id, from, limit]));
     if (reply === null) return this.#pastPage(tenant, id, from, limit);
     // See the header of lua/load.lua for the shape.
-    const [owner, status, ended, , tip, lines] = reply as [string, string, number, number, number, Reply];
+    const [owner, status, ended, , tip, lines, microUsd, input, output] = reply as LoadReply;
     if (owner !== tenant) return undefined;
-    return { status: WorkflowStatus.parse(status), hasEnded: ended === 1, tip, lines: parseLines(lines) };
+    const spend = { microUsd, input, output };
+    return { status: WorkflowStatus.parse(status), hasEnded: ended === 1, tip, lines: parseLines(lines), spend };
   }
 
   async #pastPage(tenant: string, id: string, from: number, limit: number): Promise<LogPage | undefined> {
@@ -362,7 +373,11 @@ export class RedisStore implements WorkflowStore, Service {
     if (!history) return undefined;
     const { lines, fields } = history;
     const status = WorkflowStatus.parse(fields["status"]);
-    return { status, hasEnded: true, tip: lines.length, lines: lines.slice(from - 1, from - 1 + limit) };
+    const [microUsd = 0, input = 0, output = 0] = ["microUsd", "inputTokens", "outputTokens"].map((name) =>
+      Number(fields[name] ?? 0),
+    );
+    const spend = { microUsd, input, output };
+    return { status, hasEnded: true, tip: lines.length, lines: lines.slice(from - 1, from - 1 + limit), spend };
   }
 
   async #readPast(tenant: string, id: string): Promise<History | undefined> {
@@ -393,9 +408,15 @@ export class RedisStore implements WorkflowStore, Service {
     return new Map(values.flat());
   }
 
+  /** For the first line of a log: from where everything that is done for the workflow goes on. */
+  #trace(): { traceparent?: string } {
+    const traceparent = (this.#options.tracer ?? noTracer).active();
+    return traceparent === undefined ? {} : { traceparent };
+  }
+
   /** The admission jobs of one turn go together; one that is lost is added by the first look. */
   #admitSoon(id: string, priority: Priority): void {
-    this.#admissions.push({ id, priority });
+    this.#admissions.push({ id, priority, ...this.#trace() });
     if (this.#admissions.length > 1) return;
     setImmediate(() => {
       const workflows = this.#admissions;
@@ -448,6 +469,8 @@ export class RedisStore implements WorkflowStore, Service {
     }
   }
 }
+
+type LoadReply = [string, string, number, number, number, Reply, number, number, number];
 
 /** What lua/submit.lua and lua/fork.lua answer. */
 function outcomeOf(reply: Reply): SubmitOutcome {

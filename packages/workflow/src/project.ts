@@ -1,4 +1,5 @@
 import { compensationOf, undoIdOf } from "./compensation.ts";
+import { costOf, noSpend, type Spend } from "./cost.ts";
 import type { Json } from "./json.ts";
 import type { TaskState, WorkflowState } from "./state.ts";
 import type { HandoffState } from "./handoff.ts";
@@ -24,11 +25,15 @@ export function neededOutputs(state: WorkflowState): string[] {
   return ids;
 }
 
-/** A workflow as `GET /v1/workflows/:id` gives it; why its tasks wait, as far as `around` is known. */
+/**
+ * A workflow as `GET /v1/workflows/:id` gives it: why its tasks wait, as far as `around` is known, and what it has spent,
+ * which is counted beside its log.
+ */
 export function projectWorkflow(
   state: WorkflowState,
   outputOf: OutputOf,
   around: Surroundings = noSurroundings,
+  spend: Spend = noSpend,
 ): WorkflowView {
   const { request } = state;
   const open = state.phases.find((phase) => phase.open > 0);
@@ -45,7 +50,7 @@ export function projectWorkflow(
     ...(state.status === "completed" ? { result: resultOf(state, outputOf) } : {}),
     ...(state.error ? { error: state.error } : {}),
     compensation: compensationOf(state),
-    cost: { usd: 0, tokens: { input: 0, output: 0 } },
+    cost: costOf(spend),
     priority: request.priority ?? "normal",
     tags: request.tags ?? {},
     createdAt: time(state.createdAt),

@@ -146,10 +146,12 @@ function addCancel({ parent, act }: CommandHost): void {
 }
 
 function describeWorkflow(view: WorkflowView, agents: readonly AgentView[]): string[] {
-  const { id, status, createdAt, endedAt, tasks, error, result } = view;
+  const { id, status, createdAt, endedAt, tasks, error, result, cost } = view;
+  const { input, output } = cost.tokens;
   return [
     `${id}  ${status}`,
     `created ${createdAt}${endedAt === undefined ? "" : `, ended ${endedAt}`}`,
+    ...(input + output > 0 ? [`spent ${cost.usd} dollars for ${input} tokens in and ${output} out`] : []),
     ...tasks.map((task) => {
       const words = waitWords(task, view, agents);
       const waiting = words === undefined ? "" : `, ${words}`;
