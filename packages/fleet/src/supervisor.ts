@@ -124,8 +124,6 @@ export class Supervisor implements Service {
       await Promise.all([fleetMetrics.sampleQueues([...this.#catalog.keys()]), fleetMetrics.sampleItems()]);
     });
     this.#loop = this.#run(reconciler, shards);
-    this.#exporter = archive?.events && new Exporter({ scripts, events: archive.events, shards, metrics, logger });
-    this.#exporter?.start();
     this.#relay =
       archive &&
       new Relay({
@@ -140,6 +138,17 @@ export class Supervisor implements Service {
         logger,
       });
     this.#relay?.start();
+    this.#exporter =
+      archive?.events &&
+      new Exporter({
+        scripts,
+        events: archive.events,
+        shards,
+        archiveLagMs: () => this.#relay?.lagMs ?? 0,
+        metrics,
+        logger,
+      });
+    this.#exporter?.start();
   }
 
   async stop(): Promise<void> {

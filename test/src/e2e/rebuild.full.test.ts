@@ -8,7 +8,8 @@ import { flotilla, jsonLines } from "./flotilla.ts";
 import { inTurn, planOf, probe, together } from "./plans.ts";
 import { idempotentSteps } from "./work.ts";
 
-const workflows = 150;
+/** A thousand by `npm run rebuild-thousand`. */
+const workflows = Number(process.env.REBUILD_WORKFLOWS ?? 150);
 
 /** Four tasks of three steps. */
 const effectsOfOne = 12;

@@ -53,7 +53,10 @@ export class Relay {
   readonly #stopping = new AbortController();
   /** Workflows that could not be shipped: since when, and when they were last tried, in the time of `performance.now()`. */
   readonly #failing = new Map<string, { since: number; triedAt: number }>();
+  /** Since when it has been trying in vain; undefined while what it tries is done. */
+  #awaySince: number | undefined;
   #lateMs = 0;
+  #teller: NodeJS.Timeout | undefined;
   #loop: Promise<void> | undefined;
   #lagMs = 0;
   #keys = "";
@@ -67,12 +70,20 @@ export class Relay {
   }
 
   start(): void {
+    // Also while a call waits for an archive that is away: that may be half a minute.
+    this.#teller = setInterval(() => this.#measure(), tellEveryMs).unref();
     this.#loop = this.#run();
   }
 
   async stop(): Promise<void> {
     this.#stopping.abort();
+    clearInterval(this.#teller);
     await this.#loop;
+  }
+
+  /** How long the archive has been lacking what it lacks most, in ms. */
+  get lagMs(): number {
+    return this.#lagMs;
   }
 
   async #run(): Promise<void> {
@@ -81,6 +92,8 @@ export class Relay {
       let pauseMs = pollMs;
       try {
         const failures = await this.#round();
+        // Where nothing was left to try, another supervisor has done it.
+        if (failures.length === 0) this.#awaySince = undefined;
         this.#measure();
         await this.#tell();
         if (failures.length > 0) {
@@ -129,12 +142,14 @@ export class Relay {
   async #ship(id: string, failures: unknown[]): Promise<void> {
     // One that failed says that the others would: they wait for the next round.
     if (failures.length > 0 || this.#stopping.signal.aborted) return;
+    const began = performance.now();
+    this.#awaySince ??= began;
     try {
       await this.#shipper.ship(id);
       this.#failing.delete(id);
+      this.#awaySince = undefined;
     } catch (error) {
-      const now = performance.now();
-      this.#failing.set(id, { since: this.#failing.get(id)?.since ?? now, triedAt: now });
+      this.#failing.set(id, { since: this.#failing.get(id)?.since ?? began, triedAt: performance.now() });
       failures.push(error);
     }
   }
@@ -147,7 +162,8 @@ export class Relay {
       if (now - triedAt > 3 * holdMs) this.#failing.delete(id);
       else failingMs = Math.max(failingMs, now - since);
     }
-    this.#lagMs = Math.max(this.#lateMs, failingMs);
+    const awayMs = this.#awaySince === undefined ? 0 : now - this.#awaySince;
+    this.#lagMs = Math.max(this.#lateMs, failingMs, awayMs);
     this.#deps.metrics.checkpointLagSeconds.set(this.#lagMs / 1000);
   }
 
