@@ -55,7 +55,8 @@ export class Relay {
   readonly #failing = new Map<string, { since: number; triedAt: number }>();
   /** Since when it has been trying in vain; undefined while what it tries is done. */
   #awaySince: number | undefined;
-  #lateMs = 0;
+  /** By shard, as the last take of it found: while much is caught up with, a round takes long. */
+  readonly #lateMs = new Map<string, number>();
   #teller: NodeJS.Timeout | undefined;
   #loop: Promise<void> | undefined;
   #lagMs = 0;
@@ -113,7 +114,6 @@ export class Relay {
   /** Ships what is due; answers what went wrong. */
   async #round(): Promise<unknown[]> {
     const failures: unknown[] = [];
-    this.#lateMs = 0;
     await Promise.all(
       this.#deps.shards.map(async (shard) => {
         for (;;) {
@@ -135,7 +135,7 @@ export class Relay {
     const reply = await this.#deps.scripts.call("relay", shardTag(shard), [takenAtOnce, holdMs, shipEveryMs]);
     // See the header of lua/relay.lua for the shape.
     const [turns, lateMs, ...ids] = reply as [number, number, ...string[]];
-    this.#lateMs = Math.max(this.#lateMs, lateMs);
+    this.#lateMs.set(shard, lateMs);
     return { turns, ids };
   }
 
@@ -163,7 +163,7 @@ export class Relay {
       else failingMs = Math.max(failingMs, now - since);
     }
     const awayMs = this.#awaySince === undefined ? 0 : now - this.#awaySince;
-    this.#lagMs = Math.max(this.#lateMs, failingMs, awayMs);
+    this.#lagMs = Math.max(...this.#lateMs.values(), failingMs, awayMs);
     this.#deps.metrics.checkpointLagSeconds.set(this.#lagMs / 1000);
   }
 
