@@ -11,14 +11,26 @@ import {
   Scripts,
 } from "@flotilla/fleet";
 import { openStorage } from "@flotilla/oci";
-import { createLogger, createMetrics, HealthService, redisSettings, runProcess, type Service } from "@flotilla/runtime";
+import {
+  createLogger,
+  createMetrics,
+  createRedact,
+  HealthService,
+  redisSettings,
+  runProcess,
+  type Service,
+  Tracing,
+  tracingSettings,
+} from "@flotilla/runtime";
 import { buildApp } from "./app.ts";
 import { config } from "./config.ts";
 import { HttpService } from "./http-service.ts";
 import { Intake } from "./intake/intake.ts";
 
-const logger = createLogger({ role: "api", level: config.LOG_LEVEL });
+const redact = createRedact(config);
+const logger = createLogger({ role: "api", level: config.LOG_LEVEL, redact });
 const metrics = createMetrics();
+const tracing = new Tracing(tracingSettings(config, "api"), (problem) => logger.warn({ problem }, "traces"));
 const { blobs, archive, streams, services: storage } = openStorage(config, logger);
 const redis = redisSettings(config);
 const redisCheck = new RedisCheck(redis, logger);
@@ -29,6 +41,7 @@ const store = new RedisStore({
   idempotencyMs: config.FLOTILLA_IDEMPOTENCY_MS,
   archive,
   logger,
+  tracer: tracing,
 });
 const keyConnection = connect(redis, "failFast", logger);
 const keyService: Service = {
@@ -47,6 +60,7 @@ const http = new HttpService({
     blobs,
     deadLetters,
     logger,
+    tracer: tracing,
     ...(config.FLOTILLA_RATE_LIMIT !== undefined && { requestsPerMinute: config.FLOTILLA_RATE_LIMIT }),
     queues: async () => {
       const agents = await store.agents();
@@ -60,7 +74,7 @@ const health = new HealthService({ host: config.HOST, port: config.METRICS_PORT,
 
 await runProcess({
   role: "api",
-  services: [redisCheck, ...storage, health, store, keyService, ...intakes, http],
+  services: [tracing, redisCheck, ...storage, health, store, keyService, ...intakes, http],
   logger,
   details: () => ({ url: http.url, metricsUrl: health.metricsUrl }),
 });

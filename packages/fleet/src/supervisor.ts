@@ -1,5 +1,13 @@
 import { setTimeout as delay } from "node:timers/promises";
-import type { CheckResult, Logger, Metrics, RedisSettings, Service } from "@flotilla/runtime";
+import {
+  type CheckResult,
+  type Logger,
+  type Metrics,
+  noTracer,
+  type RedisSettings,
+  type Service,
+  type Tracer,
+} from "@flotilla/runtime";
 import type { AgentCatalog, Look, Archive, StreamWriter } from "@flotilla/workflow";
 import { Admission } from "./admission.ts";
 import { Relay } from "./archive/relay.ts";
@@ -48,6 +56,8 @@ export interface SupervisorOptions {
   };
   metrics: Metrics;
   logger: Logger;
+  /** Traces nothing unless given. */
+  tracer?: Tracer;
 }
 
 /** Admits workflows and keeps looking at them; see `Reconciler`. */
@@ -75,6 +85,7 @@ export class Supervisor implements Service {
   async start(): Promise<void> {
     const { redis, logger, metrics, defaults, handoffTimeoutMs, retentionMs, maxActiveWorkflows, archive } =
       this.#options;
+    const { tracer = noTracer } = this.#options;
     const connection = connect(redis, "patient", logger);
     const subscriber = connect(redis, "blocking", logger);
     this.#connections = [connection, subscriber];
@@ -94,6 +105,7 @@ export class Supervisor implements Service {
       hasExport: archive?.events !== undefined,
       metrics,
       logger,
+      tracer,
       agents: () => this.#catalog,
       readAgents: () => this.#refresh(scripts),
       onDue: (shard, inMs) => this.#due(shard, inMs),
@@ -109,7 +121,8 @@ export class Supervisor implements Service {
       redis,
       isReachable: () => connection.status === "ready",
       maxActive: maxActiveWorkflows,
-      start: (ids) => reconciler.start(ids),
+      start: (workflows) => reconciler.start(workflows),
+      tracer,
       logger,
     });
     this.#admission = admission;

@@ -1,4 +1,5 @@
 export { planTaskOf, undoRequests } from "./compensation.ts";
+export * from "./cost.ts";
 export * from "./decide.ts";
 export * from "./dispatch.ts";
 export * from "./event.ts";
@@ -24,3 +25,4 @@ export * from "./template.ts";
 export * from "./validate.ts";
 export * from "./view.ts";
 export * from "./wait.ts";
+export * from "./waiting.ts";

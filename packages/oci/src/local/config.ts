@@ -8,6 +8,7 @@ import {
 import { z } from "zod";
 
 const schema = z.object({
+  HOST: processEnvironment.shape.HOST,
   LOG_LEVEL: processEnvironment.shape.LOG_LEVEL,
   FLOTILLA_DATA_DIR: storageEnvironment.shape.FLOTILLA_DATA_DIR,
   OCI_STREAM_ID: ociEnvironment.shape.OCI_STREAM_ID,
