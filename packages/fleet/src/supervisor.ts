@@ -141,8 +141,6 @@ export class Supervisor implements Service {
       ]);
     });
     this.#loop = this.#run(reconciler, shards);
-    this.#exporter = archive?.events && new Exporter({ scripts, events: archive.events, shards, metrics, logger });
-    this.#exporter?.start();
     this.#relay =
       archive &&
       new Relay({
@@ -157,6 +155,17 @@ export class Supervisor implements Service {
         logger,
       });
     this.#relay?.start();
+    this.#exporter =
+      archive?.events &&
+      new Exporter({
+        scripts,
+        events: archive.events,
+        shards,
+        archiveLagMs: () => this.#relay?.lagMs ?? 0,
+        metrics,
+        logger,
+      });
+    this.#exporter?.start();
   }
 
   async stop(): Promise<void> {

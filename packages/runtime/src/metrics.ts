@@ -31,7 +31,7 @@ export function createMetrics() {
   });
   const exportLagSeconds = new Gauge({
     name: "flotilla_export_lag_seconds",
-    help: "How long the archived event that has waited longest has been waiting for the stream",
+    help: "How long the event that has waited longest has been waiting for the stream",
     registers,
   });
   const intakeBlockedSeconds = new Gauge({
