@@ -1,21 +1,35 @@
 import { hostname } from "node:os";
 import { createIsolatedExecutor, describeAgent } from "@flotilla/agents";
 import { AgentWorker, RedisCheck, WorkerRegistration } from "@flotilla/fleet";
-import { createLogger, createMetrics, HealthService, ownCluster, redisSettings, runProcess } from "@flotilla/runtime";
+import {
+  createLogger,
+  createMetrics,
+  createRedact,
+  HealthService,
+  ownCluster,
+  redisSettings,
+  runProcess,
+  Tracing,
+  tracingSettings,
+} from "@flotilla/runtime";
 import { findAgent } from "./agents.ts";
 import { config } from "./config.ts";
 import { DeletionCost } from "./deletion-cost.ts";
 import { createExecution } from "./execution.ts";
 
-const logger = createLogger({ role: "agent", level: config.LOG_LEVEL });
+const redact = createRedact(config);
+const logger = createLogger({ role: "agent", level: config.LOG_LEVEL, redact });
 const metrics = createMetrics();
+const tracing = new Tracing(tracingSettings(config, "agent"), (problem) => logger.warn({ problem }, "traces"));
 const redis = redisSettings(config);
 const redisCheck = new RedisCheck(redis, logger);
 const agent = await findAgent(config);
 const workerId = `${hostname()}.${process.pid}`;
-const execution = createExecution(config, agent, logger, (tokens) => {
-  metrics.modelTokens.inc({ agent_type: agent.type, direction: "input" }, tokens.input);
-  metrics.modelTokens.inc({ agent_type: agent.type, direction: "output" }, tokens.output);
+const execution = createExecution(config, agent, { logger, tracer: tracing, redact }, (spend) => {
+  const { input, output, microUsd } = spend;
+  metrics.modelTokens.inc({ agent_type: agent.type, direction: "input" }, input);
+  metrics.modelTokens.inc({ agent_type: agent.type, direction: "output" }, output);
+  metrics.modelCostUsd.inc({ agent_type: agent.type }, microUsd / 1_000_000);
 });
 const { blobs, archive, services: storage, executor } = execution;
 const worker = new AgentWorker({
@@ -29,6 +43,7 @@ const worker = new AgentWorker({
   archive,
   metrics,
   logger,
+  tracer: tracing,
 });
 const registration = new WorkerRegistration({ redis, descriptor: describeAgent(agent), workerId, logger });
 const cost = { api: ownCluster, runningTasks: () => worker.runningTasks, logger };
@@ -46,6 +61,7 @@ const health = new HealthService({
 await runProcess({
   role: "agent",
   services: [
+    tracing,
     redisCheck,
     ...storage,
     health,

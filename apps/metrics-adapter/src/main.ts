@@ -1,10 +1,19 @@
 import { FleetNumbers, RedisCheck } from "@flotilla/fleet";
-import { createLogger, createMetrics, HealthService, ownCluster, redisSettings, runProcess } from "@flotilla/runtime";
+import {
+  createLogger,
+  createMetrics,
+  createRedact,
+  HealthService,
+  ownCluster,
+  redisSettings,
+  runProcess,
+} from "@flotilla/runtime";
 import { fetchClientAuthority } from "./client-authority.ts";
 import { config } from "./config.ts";
 import { MetricServer } from "./metric-server.ts";
 
-const logger = createLogger({ role: "metrics-adapter", level: config.LOG_LEVEL });
+const redact = createRedact(config);
+const logger = createLogger({ role: "metrics-adapter", level: config.LOG_LEVEL, redact });
 const metrics = createMetrics();
 const redis = redisSettings(config);
 const redisCheck = new RedisCheck(redis, logger);

@@ -7,6 +7,7 @@ import {
   SignalName,
   TaskError,
 } from "@flotilla/workflow";
+import type { Tracer } from "@flotilla/runtime";
 import type { ToolSet } from "ai";
 import type { Agent, AgentContext } from "./agent.ts";
 import type { Effect, EffectCall } from "./effect.ts";
@@ -14,7 +15,9 @@ import { Effects } from "./effects.ts";
 import { generate } from "./generate.ts";
 import type { Model } from "./models/model.ts";
 import { patientBlobs } from "./patient-blobs.ts";
+import { Purse } from "./purse.ts";
 import { Steps } from "./steps.ts";
+import { tracedModel, tracedStep } from "./tracing.ts";
 import { Waits } from "./waits.ts";
 
 /** Longest word to watchers; the rest is cut off. */
@@ -37,6 +40,7 @@ export interface Run {
   blobs: BlobStore;
   model: Model;
   signal: AbortSignal;
+  tracer: Tracer;
 }
 
 /** What a run is handed, and what is left of it when it has ended. */
@@ -50,11 +54,13 @@ export interface RunContext {
 
 /** The context of a run. */
 export function createContext(run: Run): RunContext {
-  const { task, agent, journal, model, signal } = run;
+  const { task, agent, journal, signal, tracer } = run;
+  const model = tracedModel(run.model, tracer);
   const blobs = patientBlobs(run.blobs, signal);
   const { scope = "" } = task;
   const steps = new Steps({ journal, blobs, signal, scope, mayReplay: task.attempt > 1 || task.claim > 1 });
   const waits = new Waits(steps);
+  const purse = new Purse({ journal, model, budget: task.budget, signal });
   const written = new Map<string, Artifact>();
   const { tenant, workflowId, taskId, attempt, claim, epoch } = task;
   const effects = new Effects({ steps, journal, keyPrefix: `${workflowId}/${taskId}`, signal });
@@ -71,7 +77,7 @@ export function createContext(run: Run): RunContext {
 
     async step(name, input, fn) {
       refuseReserved(name);
-      return steps.run(steps.keyFor(name), input, fn);
+      return steps.run(steps.keyFor(name), input, (signal) => tracedStep(tracer, name, () => fn(signal)));
     },
 
     async effect<T extends Json>(
@@ -83,7 +89,8 @@ export function createContext(run: Run): RunContext {
       refuseReserved(name);
       // What a person says that it gave is for the agent to make sense of.
       const attested = (word: Json) => word as T;
-      return effects.run({ step: steps.keyFor(name), tool: name, input, effect, run: fn, attested });
+      const traced = (call: EffectCall) => tracedStep(tracer, name, () => fn(call));
+      return effects.run({ step: steps.keyFor(name), tool: name, input, effect, run: traced, attested });
     },
 
     async approve(name, given, question) {
@@ -103,7 +110,16 @@ export function createContext(run: Run): RunContext {
 
     generate: (generation) =>
       generate(
-        { model, steps, effects, waits, signal, granted: () => grantedTools(agent.tools?.(ctx) ?? {}, task.grant) },
+        {
+          model,
+          steps,
+          purse,
+          effects,
+          waits,
+          signal,
+          tracer,
+          granted: () => grantedTools(agent.tools?.(ctx) ?? {}, task.grant),
+        },
         generation,
       ),
 

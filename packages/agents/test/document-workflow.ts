@@ -1,4 +1,5 @@
 import { createHash } from "node:crypto";
+import { noTracer } from "@flotilla/runtime";
 import type { BlobStore, Json, JournalEntry, PhaseRequest } from "@flotilla/workflow";
 import type { Agent } from "../src/agent.ts";
 import { builtinAgents, Report } from "../src/builtin/index.ts";
@@ -60,6 +61,7 @@ async function runTask(
     task: { tenant: "t", workflowId: "wf_00_test", taskId, agent: agent.type, input, attempt: 1, claim: 1, epoch: 1 },
     agent,
     model,
+    tracer: noTracer,
     blobs: memoryBlobs(blobs),
     journal: {
       load: async () => entries,
@@ -67,6 +69,8 @@ async function runTask(
       intend: async (entry) => void entries.push(entry),
       conclude: async (entry) => void entries.push(entry),
       withdraw: async () => {},
+      hold: async () => "held",
+      release: async () => {},
       progress: async (message) => void run.messages.push(message),
     },
     signal: new AbortController().signal,

@@ -38,6 +38,7 @@ function submitted(id: string, event: WorkflowEvent & EventOf<"workflow.submitte
     id,
     tenant: event.data.tenant,
     request: event.data.request,
+    traceparent: event.data.traceparent,
     status: "queued",
     phases: [],
     tasks: new Map(),

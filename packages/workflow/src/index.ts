@@ -1,4 +1,5 @@
 export { planTaskOf, undoRequests } from "./compensation.ts";
+export * from "./cost.ts";
 export * from "./decide.ts";
 export * from "./dispatch.ts";
 export * from "./event.ts";
@@ -7,6 +8,7 @@ export { fold } from "./fold.ts";
 export * from "./fork.ts";
 export * from "./handoff.ts";
 export * from "./ids.ts";
+export * from "./intake.ts";
 export * from "./item.ts";
 export * from "./json.ts";
 export * from "./look-ahead.ts";
@@ -23,3 +25,4 @@ export * from "./template.ts";
 export * from "./validate.ts";
 export * from "./view.ts";
 export * from "./wait.ts";
+export * from "./waiting.ts";

@@ -39,6 +39,8 @@ const WaitReason = z.enum([
   "schedule",
   "retry-backoff",
   "worker",
+  "paused",
+  "lease",
   "person",
   "signal",
   "handoff",
@@ -97,6 +99,10 @@ export const HandoffView = z.object({
 });
 export type HandoffView = z.infer<typeof HandoffView>;
 
+const Cost = z.object({ usd: z.number(), tokens: z.object({ input: z.int(), output: z.int() }) });
+/** What a workflow has spent on models. */
+export type Cost = z.infer<typeof Cost>;
+
 export const WorkflowView = z.object({
   id: z.string(),
   status: WorkflowStatus,
@@ -108,7 +114,7 @@ export const WorkflowView = z.object({
   result: JsonValue.exactOptional(),
   error: Failure.extend({ taskId: z.string().exactOptional() }).exactOptional(),
   compensation: z.enum(["none", "done", "failed"]),
-  cost: z.object({ usd: z.number(), tokens: z.object({ input: z.int(), output: z.int() }) }),
+  cost: Cost,
   priority: Priority,
   tags: z.record(z.string(), z.string()),
   createdAt: Time,
@@ -169,7 +175,10 @@ export const AgentView = z.object({
   output: JsonValue,
   tools: z.array(z.object({ name: z.string(), description: z.string() })),
   permissions: z.object({ tools: z.array(z.string()), mayPlan: z.boolean() }),
-  workers: z.int(),
+  workers: z.int().meta({ description: "that live" }),
+  knownWorkers: z.int().meta({ description: "those, and the ones that have lately gone without a word" }),
   backlog: z.int(),
+  paused: z.boolean().meta({ description: "whether its tasks wait until an operator resumes it" }),
+  pausedSince: Time.exactOptional(),
 });
 export type AgentView = z.infer<typeof AgentView>;
