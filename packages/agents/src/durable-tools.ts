@@ -5,6 +5,7 @@ import { classify } from "./classify.ts";
 import { type EffectCall, NotAppliedError } from "./effect.ts";
 import { effectOf, type ToolEffect } from "./effect-tool.ts";
 import type { Effects, EffectStep } from "./effects.ts";
+import type { Guard } from "./guard.ts";
 import type { LoopGuard } from "./loop-guard.ts";
 import type { Steps } from "./steps.ts";
 import { tracedTool } from "./tracing.ts";
@@ -40,9 +41,10 @@ export function durableTools(
     steps,
     effects,
     waits,
+    guard,
     loops,
     tracer,
-  }: { steps: Steps; effects: Effects; waits: Waits; loops: LoopGuard; tracer: Tracer },
+  }: { steps: Steps; effects: Effects; waits: Waits; guard: Guard; loops: LoopGuard; tracer: Tracer },
   key: string,
   fail: (error: unknown) => void,
 ): ToolSet {
@@ -74,7 +76,9 @@ export function durableTools(
               effects.run(effectStep(effect, call, traced)),
             )
           : steps.run(step, given, (signal) =>
-              traced(() => recordCall(() => execute(input, { ...options, abortSignal: signal }))),
+              guard.tool(name, () =>
+                traced(() => recordCall(() => execute(input, { ...options, abortSignal: signal }))),
+              ),
             );
         const record = await running.catch((error: unknown) => {
           fail(error);

@@ -1,11 +1,16 @@
 import {
   type Artifact,
   type BlobStore,
+  CircuitOpenError,
+  type Circuits,
   type ClaimedTask,
   ClaimLostError,
   type Executor,
   type Failure,
   type Json,
+  type ModelLimits,
+  noCircuits,
+  noModelLimits,
   PhaseRequest,
   TaskError,
   type TaskOutcome,
@@ -24,6 +29,7 @@ import { z } from "zod";
 import type { Agent, AgentResult } from "./agent.ts";
 import { classify } from "./classify.ts";
 import { createContext, type RunContext } from "./context.ts";
+import { isFault, postponementOf } from "./guard.ts";
 import { defaultLoopLimit } from "./loop-guard.ts";
 import type { Model } from "./models/model.ts";
 
@@ -37,6 +43,10 @@ export interface ExecutorOptions {
   agents: readonly Agent[];
   blobs: BlobStore;
   model: Model;
+  /** What keeps tasks away from what fails for everybody; nothing does unless given. */
+  circuits?: Circuits;
+  /** What the providers of models give in a minute; as much as is asked for unless given. */
+  limits?: ModelLimits;
   logger: Logger;
   /** How often a task may make one and the same call; 8 unless given. */
   loopLimit?: number;
@@ -51,8 +61,9 @@ export interface ExecutorOptions {
  * whatever is thrown into an outcome; it throws only `ClaimLostError` and the reason of the signal.
  */
 export function createExecutor(options: ExecutorOptions): Executor {
-  const { tracer = noTracer, redact = (text) => text, loopLimit = defaultLoopLimit } = options;
-  const execute = executorOf({ ...options, tracer, redact, loopLimit });
+  const { circuits = noCircuits, limits = noModelLimits, tracer = noTracer, redact = (text) => text } = options;
+  const { loopLimit = defaultLoopLimit } = options;
+  const execute = executorOf({ ...options, circuits, limits, tracer, redact, loopLimit });
   return (task, journal, signal) => {
     const { workflowId, taskId, attempt, claim, agent } = task;
     const attributes = {
@@ -75,7 +86,8 @@ export function createExecutor(options: ExecutorOptions): Executor {
   };
 }
 
-function executorOf({ agents, blobs, model, logger, tracer, redact, loopLimit }: Required<ExecutorOptions>): Executor {
+function executorOf(options: Required<ExecutorOptions>): Executor {
+  const { agents, blobs, model, circuits, limits, logger, tracer, redact, loopLimit } = options;
   const byType = new Map(agents.map((agent) => [agent.type, agent]));
 
   return async (task, journal, signal): Promise<TaskOutcome> => {
@@ -84,12 +96,18 @@ function executorOf({ agents, blobs, model, logger, tracer, redact, loopLimit }:
       const agent = byType.get(task.agent);
       if (!agent) throw dataError("unknown-agent", `this worker has no agent of type ${task.agent}`);
       const input = accept(agent.input, task.input, "invalid-input");
-      const run = createContext({ task, agent, journal, blobs, model, signal, tracer, loopLimit });
-      return await untilSettled(run, signal, async () => {
-        const result = await agent.run(run.ctx, input);
-        return completed(agent, result, await run.artifacts(), task.grant);
+      const run = createContext({ task, agent, journal, blobs, model, circuits, limits, signal, tracer, loopLimit });
+      const work = () =>
+        untilSettled(run, signal, async () => {
+          const result = await agent.run(run.ctx, input);
+          return completed(agent, result, await run.artifacts(), task.grant);
+        });
+      return await circuits.run(`agent:${agent.type}`, work, (error, isProbe) => {
+        // Of tasks that fail by themselves the last that run are all retries: they say nothing about the others.
+        return (isProbe || task.attempt === 1) && isFault(error);
       });
     } catch (error) {
+      if (error instanceof CircuitOpenError) return { kind: "postponed", by: postponementOf(error) };
       if (error instanceof ClaimLostError) throw error;
       if (signal.aborted) throw signal.reason;
       const known = classify(error);

@@ -32,7 +32,6 @@ import {
   type WorkflowState,
   WorkflowStatus,
   type WorkflowStore,
-  type WorkflowSummary,
   type WorkflowView,
 } from "@flotilla/workflow";
 import { agentViews } from "./agent-views.ts";
@@ -40,12 +39,12 @@ import type { History } from "./archive/archive.ts";
 import { Past } from "./archive/past.ts";
 import { type Shipper, shipperAt } from "./archive/shipper.ts";
 import { connect, type Connection, disconnect, isConnected } from "./connection.ts";
-import { decodeCursor, encodeCursor } from "./cursor.ts";
 import { type DurableLink, openDurable } from "./durable-link.ts";
 import { type FailurePage, listFailures } from "./failed-work.ts";
 import { forkItem } from "./fork-item.ts";
 import { RedisInbox } from "./inbox.ts";
-import { fleetTag, idempotencyPlace, newWorkflowId, shardTag, tagOf } from "./keys.ts";
+import { fleetTag, idempotencyPlace, newWorkflowId, tagOf } from "./keys.ts";
+import { listWorkflows } from "./listing.ts";
 import { advance, eventOf, everyLine, type FoldedLog, type Line, parseLines } from "./log.ts";
 import { LruMap } from "./lru-map.ts";
 import { failedWrite } from "./outage.ts";
@@ -172,46 +171,11 @@ export class RedisStore implements WorkflowStore, Service {
     return projectWorkflow(state, (taskId) => outputs.get(taskId), around, spend);
   }
 
-  async list({
-    tenant,
-    status,
-    tag,
-    limit,
-    cursor,
-  }: ListQuery): Promise<{ workflows: WorkflowSummary[]; cursor?: string } | undefined> {
-    const place = cursor === undefined ? undefined : decodeCursor(cursor);
-    if (cursor !== undefined && !place) return undefined;
-    const tagText = tag ? `${tag.key}=${tag.value}` : "";
-    const items = [status ?? ""]
-      .flat()
-      .map((one) => [one, tagText, limit + 1, place?.createdAt ?? "+inf", place?.id ?? ""]);
-    const pages = await this.#guard(
-      Promise.all(
-        this.#shards.flatMap((shard) =>
-          items.map((item) => this.#scripts.item("list", shardTag(shard), [tenant, ...item])),
-        ),
-      ),
+  list(query: ListQuery): ReturnType<WorkflowStore["list"]> {
+    return listWorkflows(
+      { scripts: this.#scripts, shards: this.#shards, guard: (answer) => this.#guard(answer) },
+      query,
     );
-    // See the header of lua/list.lua for the shape of an entry.
-    const entries = pages.flat() as [string, string, string, string, string, string | null, string][];
-    const newest = entries
-      .map(([id, current, priority, tags, createdAt, endedAt, updatedAt]) => ({
-        summary: {
-          id,
-          status: WorkflowStatus.parse(current),
-          priority: Priority.parse(priority),
-          tags: JSON.parse(tags) as Record<string, string>,
-          createdAt: time(createdAt),
-          updatedAt: time(updatedAt),
-          ...(endedAt === null ? {} : { endedAt: time(endedAt) }),
-        },
-        place: { createdAt: Number(createdAt), id },
-      }))
-      .toSorted((a, b) => b.place.createdAt - a.place.createdAt || (a.place.id < b.place.id ? 1 : -1));
-    const page = newest.slice(0, limit);
-    const last = page.at(-1);
-    const workflows = page.map(({ summary }) => summary);
-    return newest.length > limit && last ? { workflows, cursor: encodeCursor(last.place) } : { workflows };
   }
 
   failures(query: FailureQuery): Promise<FailurePage | undefined> {
@@ -501,5 +465,3 @@ function outcomeOf(reply: Reply): SubmitOutcome {
   const [kind, id, status] = reply as [SubmitOutcome["kind"], string, WorkflowStatus];
   return kind === "conflict" ? { kind, id } : { kind, id, status };
 }
-
-const time = (ms: string) => new Date(Number(ms)).toISOString();

@@ -140,11 +140,13 @@ export class Supervisor implements Service {
     });
     this.#every(mendMs, () => mendQueues({ scripts, metrics, logger }, [admissionQueue, ...this.#queueNames()]));
     this.#every(5 * refreshMs, async () => {
-      await Promise.all([fleetMetrics.sampleQueues([...this.#catalog.keys()]), fleetMetrics.sampleItems()]);
+      await Promise.all([
+        fleetMetrics.sampleQueues([...this.#catalog.keys()]),
+        fleetMetrics.sampleItems(),
+        fleetMetrics.sampleCircuits(),
+      ]);
     });
     this.#loop = this.#run(reconciler, shards);
-    this.#exporter = archive?.events && new Exporter({ scripts, events: archive.events, shards, metrics, logger });
-    this.#exporter?.start();
     this.#relay =
       archive &&
       new Relay({
@@ -163,6 +165,17 @@ export class Supervisor implements Service {
     this.#notifier?.start();
     this.#scheduler = new Scheduler({ scripts, shards, admit: (workflows) => queues.admit(workflows), logger });
     this.#scheduler.start();
+    this.#exporter =
+      archive?.events &&
+      new Exporter({
+        scripts,
+        events: archive.events,
+        shards,
+        archiveLagMs: () => this.#relay?.lagMs ?? 0,
+        metrics,
+        logger,
+      });
+    this.#exporter?.start();
   }
 
   async stop(): Promise<void> {
