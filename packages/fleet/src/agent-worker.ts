@@ -23,6 +23,7 @@ import {
 } from "@flotilla/workflow";
 import { type Job, WaitingError } from "bullmq";
 import { shipperAt } from "./archive/shipper.ts";
+import type { SharedCircuits } from "./circuits.ts";
 import { type Claim, Claims, unresolved } from "./claims.ts";
 import { consumed } from "./consumed.ts";
 import { connect, type Connection, disconnect, isConnected } from "./connection.ts";
@@ -30,6 +31,7 @@ import { type DurableLink, openDurable } from "./durable-link.ts";
 import { JobReader } from "./job-reader.ts";
 import { agentQueue } from "./keys.ts";
 import { isOutage } from "./outage.ts";
+import type { ProviderLimits } from "./provider-limits.ts";
 import { Queues, type TaskJob } from "./queues.ts";
 import { Scripts } from "./scripts.ts";
 import { StandingOrders } from "./standing-orders.ts";
@@ -51,6 +53,10 @@ export interface AgentWorkerOptions {
   executor: Executor;
   /** Runs the tasks under which two workers have died already, each in a process of its own. */
   isolatedExecutor: Executor;
+  /** Those that its executor goes by, to be shared with the fleet. */
+  circuits?: SharedCircuits;
+  /** The same. */
+  limits?: ProviderLimits;
   blobs: BlobStore;
   /** The archive, which the level `archive` needs. */
   archive?: Archive;
@@ -88,7 +94,7 @@ export class AgentWorker implements Service {
   }
 
   async start(): Promise<void> {
-    const { redis, agentType, workerId, concurrency, blobs, archive, metrics, logger } = this.#options;
+    const { redis, agentType, workerId, concurrency, circuits, blobs, archive, metrics, logger } = this.#options;
     this.#connection = connect(redis, "patient", logger);
     this.#durable = openDurable(redis, "patient", logger);
     await Promise.all([isConnected(this.#connection), this.#durable.isConnected()]);
@@ -101,9 +107,12 @@ export class AgentWorker implements Service {
       onRefused: (script) => metrics.fencedWrites.inc({ script }),
     });
     this.#queues = new Queues(this.#connection);
+    circuits?.share(scripts);
+    this.#options.limits?.share(this.#connection);
     const orders = new StandingOrders({
       scripts,
       agentType,
+      circuits,
       onPause: (isPaused) => void (isPaused ? this.#reader?.pause() : this.#reader?.resume()),
       logger,
     });

@@ -1,4 +1,5 @@
 import type { Logger } from "@flotilla/runtime";
+import type { SharedCircuits } from "./circuits.ts";
 import { fleetTag } from "./keys.ts";
 import type { Scripts } from "./scripts.ts";
 
@@ -8,14 +9,16 @@ const readEveryMs = 500;
 export interface StandingOrdersDeps {
   scripts: Scripts;
   agentType: string;
+  circuits: SharedCircuits | undefined;
   /** Told when its agent type is paused, and when it is resumed. */
   onPause(isPaused: boolean): void;
   logger: Logger;
 }
 
 /**
- * What an operator has said that holds for the workers of an agent type, as Redis keeps it. Each worker reads it for
- * itself: while Redis is away the last word holds, and one that begins has it before it takes its first task.
+ * What holds for the workers of an agent type until somebody says otherwise, as Redis keeps it: whether an operator has
+ * paused it, and which circuits are open. Each worker reads it for itself: while Redis is away the last word holds, and
+ * one that begins has it before it takes its first task.
  */
 export class StandingOrders {
   readonly #deps: StandingOrdersDeps;
@@ -41,8 +44,9 @@ export class StandingOrders {
   }
 
   async read(): Promise<void> {
-    const { scripts, agentType, onPause, logger } = this.#deps;
-    const isPaused = Number(await scripts.item("standing", fleetTag, [agentType])) > 0;
+    const { scripts, agentType, circuits, onPause, logger } = this.#deps;
+    const [since] = await Promise.all([scripts.item("standing", fleetTag, [agentType]), circuits?.refresh()]);
+    const isPaused = Number(since) > 0;
     if (isPaused === this.#isPaused) return;
     this.#isPaused = isPaused;
     logger.info({ agentType }, isPaused ? "paused: no further task is taken" : "resumed");

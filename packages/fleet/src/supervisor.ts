@@ -134,7 +134,11 @@ export class Supervisor implements Service {
     });
     this.#every(mendMs, () => mendQueues({ scripts, metrics, logger }, [admissionQueue, ...this.#queueNames()]));
     this.#every(5 * refreshMs, async () => {
-      await Promise.all([fleetMetrics.sampleQueues([...this.#catalog.keys()]), fleetMetrics.sampleItems()]);
+      await Promise.all([
+        fleetMetrics.sampleQueues([...this.#catalog.keys()]),
+        fleetMetrics.sampleItems(),
+        fleetMetrics.sampleCircuits(),
+      ]);
     });
     this.#loop = this.#run(reconciler, shards);
     this.#relay =

@@ -106,6 +106,12 @@ export function createMetrics() {
       labelNames: ["kind"],
       registers,
     }),
+    circuitOpen: new Gauge({
+      name: "flotilla_circuit_open",
+      help: "Circuits that are open (1), or let a few calls through to try (0.5), fleet-wide; closed ones are not there",
+      labelNames: ["circuit"],
+      registers,
+    }),
     workflowDurationSeconds: new Histogram({
       name: "flotilla_workflow_duration_seconds",
       help: "From submission to the end of a workflow",

@@ -150,8 +150,9 @@ function statusOf({ stage }: TaskState): TaskStatus {
     case "pending":
     case "failing":
       return "pending";
-    case "scheduled":
     case "returned":
+      return stage.postponed ? "waiting" : "queued";
+    case "scheduled":
     case "condemned":
       return "queued";
     case "waiting":

@@ -44,6 +44,8 @@ const WaitReason = z.enum([
   "person",
   "signal",
   "handoff",
+  "circuit-open",
+  "provider-limit",
 ]);
 
 /** Why a task is not running. */
@@ -52,6 +54,10 @@ export const WaitingFor = z.object({
   since: Time,
   until: Time.exactOptional(),
   item: z.string().exactOptional().meta({ description: "of the inbox" }),
+  of: z
+    .string()
+    .exactOptional()
+    .meta({ description: "the circuit that is open, or the provider whose limit is reached" }),
 });
 export type WaitingFor = z.infer<typeof WaitingFor>;
 

@@ -1,6 +1,7 @@
 import { startOf } from "./deadline.ts";
 import { isReady, type TaskStage, type TaskState, type WorkflowState } from "./state.ts";
 import type { WaitingFor } from "./view.ts";
+import type { Postponement } from "./wait.ts";
 
 /** Why tasks wait where their log does not tell; all times are Redis time in ms. */
 export interface Surroundings {
@@ -42,8 +43,11 @@ export function waitOf(state: WorkflowState, task: TaskState, around: Surroundin
     }
     case "parked":
       return { reason: "handoff" in stage.awaits ? "handoff" : "signal", since: time(stage.since) };
-    case "scheduled":
     case "returned":
+      return stage.postponed
+        ? postponedWait(stage.since, stage.postponed)
+        : queueWait(stage.since, around.paused.get(task.agent));
+    case "scheduled":
     case "condemned":
       return queueWait(stage.since, around.paused.get(task.agent));
     case "failing":
@@ -54,11 +58,18 @@ export function waitOf(state: WorkflowState, task: TaskState, around: Surroundin
 }
 
 function isQueued(stage: TaskStage): boolean {
-  return stage.kind === "scheduled" || stage.kind === "returned" || stage.kind === "condemned";
+  return stage.kind === "scheduled" || (stage.kind === "returned" && !stage.postponed) || stage.kind === "condemned";
 }
 
 function leaseWait(silent: { since: number; until: number } | undefined): WaitingFor | undefined {
   return silent && { reason: "lease", since: time(silent.since), until: time(silent.until) };
+}
+
+function postponedWait(
+  since: number,
+  { reason, of, until }: { reason: Postponement["reason"]; of: string; until: number },
+): WaitingFor {
+  return { reason, since: time(since), until: time(until), of };
 }
 
 function queueWait(since: number, pausedSince: number | undefined): WaitingFor {

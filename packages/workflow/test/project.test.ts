@@ -113,6 +113,22 @@ describe("a task waits for", () => {
       "pending",
       { reason: "retry-backoff", since: time(begin + 60), until: time(begin + 5000) },
     ],
+    [
+      "its time, without a worker, where it is postponed",
+      [
+        ...claimed,
+        {
+          type: "task.released",
+          taskId: "a",
+          attempt: 1,
+          epoch: 1,
+          data: { reason: "", postponed: { reason: "circuit-open", of: "model:x", forMs: 5000 } },
+        } as const,
+      ],
+      "a",
+      "waiting",
+      { reason: "circuit-open", since: time(begin + 50), until: time(begin + 5050), of: "model:x" },
+    ],
     ["nothing, while it runs", claimed, "a", "running", undefined],
     ["nothing, when it is done", done("a"), "a", "completed", undefined],
   ])("%s", (_, events, id, status, waitingFor) => {

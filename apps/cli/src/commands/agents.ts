@@ -1,5 +1,6 @@
 import type { Client } from "@flotilla/client";
 import type { AgentView } from "@flotilla/workflow";
+import type { Command } from "commander";
 import { z } from "zod";
 import type { CommandHost } from "../action.ts";
 import { addConnectionOptions, connectFleet, connectionOptions } from "../connect.ts";
@@ -8,8 +9,10 @@ import { exitCode } from "../exit.ts";
 /** Adds the commands about agent types: `agents`, `pause` and `resume`. */
 export function addAgentCommands(host: CommandHost): void {
   addAgents(host);
-  addOrder(host, "pause", "let the tasks of an agent type wait until it is resumed; those that run go on");
-  addOrder(host, "resume", "let workers take the tasks of an agent type again");
+  const pause = host.parent.command("pause");
+  addOrder(host, pause, "pause", "let the tasks of an agent type wait until it is resumed; those that run go on");
+  const resume = host.parent.command("resume");
+  addOrder(host, resume, "resume", "let workers take the tasks of an agent type again");
 }
 
 function addAgents({ parent, act }: CommandHost): void {
@@ -25,9 +28,9 @@ function addAgents({ parent, act }: CommandHost): void {
   });
 }
 
-function addOrder({ parent, act }: CommandHost, word: "pause" | "resume", description: string): void {
-  const command = parent.command(word).description(`${description}; needs an operator's key`);
-  addConnectionOptions(command.argument("<type>", "of the agents"));
+function addOrder({ act }: CommandHost, command: Command, word: "pause" | "resume", description: string): void {
+  command.description(`${description}; needs an operator's key`).argument("<type>", "of the agents");
+  addConnectionOptions(command);
   act(command, z.object(connectionOptions), async ({ options, config, terminal }, type = "") => {
     const client: Client = await connectFleet(options, config, "operator");
     const agent = await client[word](type, { signal: terminal.interrupted });

@@ -112,7 +112,8 @@ export class ProgressTracker {
         return `${event.taskId} lost its worker`;
       case "task.released":
         if (event.data.awaits) this.#set(event.taskId, { state: "waiting", message: event.data.reason });
-        return event.data.awaits
+        if (event.data.postponed) this.#set(event.taskId, { state: "waiting", message: event.data.reason });
+        return event.data.awaits || event.data.postponed
           ? `${event.taskId} ${event.data.reason}`
           : `${event.taskId} was handed back: ${event.data.reason}`;
       case "task.cancelled":

@@ -5,6 +5,8 @@ const notable: ReadonlySet<string> = new Set<NonNullable<TaskView["waitingFor"]>
   "worker",
   "paused",
   "lease",
+  "circuit-open",
+  "provider-limit",
 ]);
 
 /** A wait that is over within this time is not worth a line, in ms. */
@@ -14,7 +16,7 @@ const briefMs = 3000;
 export function waitWords(task: TaskView, workflow: WorkflowView, agents: readonly AgentView[]): string | undefined {
   const { waitingFor, agent } = task;
   if (!waitingFor) return undefined;
-  const { reason, since, until, item } = waitingFor;
+  const { reason, since, until, item, of } = waitingFor;
   const till = until === undefined ? "" : `, until ${until}`;
   switch (reason) {
     case "dependency":
@@ -39,6 +41,10 @@ export function waitWords(task: TaskView, workflow: WorkflowView, agents: readon
       return "waits for a signal: `flotilla signal` sends one";
     case "handoff":
       return "waits for what it has handed over";
+    case "provider-limit":
+      return `waits for the next minute of ${of}, whose limit is reached: it goes on at ${until}`;
+    case "circuit-open":
+      return `waits while ${of} keeps failing: it is tried again at ${until}`;
   }
 }
 
