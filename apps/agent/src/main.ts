@@ -6,6 +6,7 @@ import {
   createMetrics,
   createRedact,
   HealthService,
+  ownCluster,
   redisSettings,
   runProcess,
   Tracing,
@@ -13,6 +14,7 @@ import {
 } from "@flotilla/runtime";
 import { findAgent } from "./agents.ts";
 import { config } from "./config.ts";
+import { DeletionCost } from "./deletion-cost.ts";
 import { createExecution } from "./execution.ts";
 
 const redact = createRedact(config);
@@ -23,9 +25,10 @@ const redis = redisSettings(config);
 const redisCheck = new RedisCheck(redis, logger);
 const agent = await findAgent(config);
 const workerId = `${hostname()}.${process.pid}`;
-const execution = createExecution(config, agent, { logger, tracer: tracing, redact }, (tokens) => {
-  metrics.modelTokens.inc({ agent_type: agent.type, direction: "input" }, tokens.input);
-  metrics.modelTokens.inc({ agent_type: agent.type, direction: "output" }, tokens.output);
+const execution = createExecution(config, agent, { logger, tracer: tracing, redact }, ({ input, output, microUsd }) => {
+  metrics.modelTokens.inc({ agent_type: agent.type, direction: "input" }, input);
+  metrics.modelTokens.inc({ agent_type: agent.type, direction: "output" }, output);
+  metrics.modelCostUsd.inc({ agent_type: agent.type }, microUsd / 1_000_000);
 });
 const { blobs, archive, services: storage, executor } = execution;
 const worker = new AgentWorker({
@@ -42,6 +45,8 @@ const worker = new AgentWorker({
   tracer: tracing,
 });
 const registration = new WorkerRegistration({ redis, descriptor: describeAgent(agent), workerId, logger });
+const cost = { api: ownCluster, runningTasks: () => worker.runningTasks, logger };
+const { POD_NAME: pod } = config;
 const health = new HealthService({
   host: config.HOST,
   port: config.METRICS_PORT,
@@ -54,7 +59,15 @@ const health = new HealthService({
 
 await runProcess({
   role: "agent",
-  services: [tracing, redisCheck, ...storage, health, worker, registration],
+  services: [
+    tracing,
+    redisCheck,
+    ...storage,
+    health,
+    worker,
+    registration,
+    ...(pod === undefined ? [] : [new DeletionCost({ ...cost, pod })]),
+  ],
   logger,
   details: () => ({ agentType: agent.type, metricsUrl: health.metricsUrl }),
 });

@@ -15,6 +15,7 @@ import { Effects } from "./effects.ts";
 import { generate } from "./generate.ts";
 import type { Model } from "./models/model.ts";
 import { patientBlobs } from "./patient-blobs.ts";
+import { Purse } from "./purse.ts";
 import { Steps } from "./steps.ts";
 import { tracedModel, tracedStep } from "./tracing.ts";
 import { Waits } from "./waits.ts";
@@ -59,6 +60,7 @@ export function createContext(run: Run): RunContext {
   const { scope = "" } = task;
   const steps = new Steps({ journal, blobs, signal, scope, mayReplay: task.attempt > 1 || task.claim > 1 });
   const waits = new Waits(steps);
+  const purse = new Purse({ journal, model, budget: task.budget, signal });
   const written = new Map<string, Artifact>();
   const { tenant, workflowId, taskId, attempt, claim, epoch } = task;
   const effects = new Effects({ steps, journal, keyPrefix: `${workflowId}/${taskId}`, signal });
@@ -111,6 +113,7 @@ export function createContext(run: Run): RunContext {
         {
           model,
           steps,
+          purse,
           effects,
           waits,
           signal,

@@ -15,7 +15,7 @@ import type { Model } from "./models/model.ts";
  */
 export function tracedModel(model: Model, tracer: Tracer): Model {
   return {
-    name: model.name,
+    ...model,
     async load() {
       const [{ wrapLanguageModel }, loaded] = await Promise.all([import("ai"), model.load()]);
       const { provider, modelId } = loaded;

@@ -119,6 +119,11 @@ export class AgentWorker implements Service {
     return this.#connection?.status === "ready";
   }
 
+  /** Tasks that are claimed and not ended. */
+  get runningTasks(): number {
+    return this.#running.size;
+  }
+
   /** Whether jobs are being read; not ok only where nothing but a restart helps. */
   check(): CheckResult {
     return this.#reader?.check() ?? { ok: true };
@@ -240,7 +245,9 @@ export class AgentWorker implements Service {
     const journal = claims.journal(claim);
     return {
       load: () => this.#insist(() => journal.load()),
-      record: (entry) => this.#insist(() => journal.record(entry)),
+      record: (entry, payment) => this.#insist(() => journal.record(entry, payment)),
+      hold: (hold, atMost) => this.#insist(() => journal.hold(hold, atMost)),
+      release: (hold) => this.#insist(() => journal.release(hold)),
       intend: (entry) => this.#insist(() => journal.intend(entry)),
       conclude: (entry) => this.#insist(() => journal.conclude(entry)),
       withdraw: (key) => this.#insist(() => journal.withdraw(key)),

@@ -30,11 +30,11 @@ export function forkItem(
 /** The specs of all phases; of a task that its fallback has taken over, as that has it. */
 function specsOfState({ phases, tasks, request }: WorkflowState): [string, string][] {
   const requests = phases.map((phase) => phase.request);
-  const specs = new Map(specsOf(requests, request.input));
+  const specs = new Map(specsOf(requests, request));
   for (const task of requests.flatMap((phase) => phase.tasks)) {
     const { agent = task.agent } = tasks.get(task.id) ?? {};
     if (agent === task.agent) continue;
-    const [field, text] = takeOverSpec(task, agent);
+    const [field, text] = takeOverSpec(task, agent, request);
     specs.set(field, text);
   }
   return [...specs];

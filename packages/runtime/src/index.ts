@@ -1,16 +1,13 @@
-export * from "./config.ts";
-export * from "./environment.ts";
+export * from "./configuration.ts";
 export * from "./file-archive.ts";
 export * from "./file-blobs.ts";
 export * from "./file-stream.ts";
 export * from "./health.ts";
+export * from "./kubernetes-api.ts";
 export * from "./lifecycle.ts";
 export { type LogFields, withLogFields } from "./log-fields.ts";
 export * from "./logger.ts";
 export * from "./metrics.ts";
-export * from "./node-flags.ts";
-export * from "./oci-settings.ts";
-export * from "./redis-settings.ts";
 export * from "./tracing/index.ts";
 export { createRedact, type Redact } from "./secrets.ts";
 export { watchEventLoop } from "./watchdog.ts";

@@ -2,6 +2,7 @@ import { configOrExit, processEnvironment, storageEnvironment } from "@flotilla/
 import { z } from "zod";
 
 const schema = z.object({
+  HOST: processEnvironment.shape.HOST,
   LOG_LEVEL: processEnvironment.shape.LOG_LEVEL,
   FLOTILLA_DATA_DIR: storageEnvironment.shape.FLOTILLA_DATA_DIR,
   /** Set by whoever started it, to have it back where it was. */

@@ -1,3 +1,4 @@
+import { hostname } from "node:os";
 import { join } from "node:path";
 import { createLogger, runProcess, type Service } from "@flotilla/runtime";
 import { config } from "./config.ts";
@@ -11,7 +12,10 @@ let local: LocalOci | undefined;
 const service: Service = {
   async start() {
     const { keys } = await localCredentials(folder);
-    local = await LocalOci.start({ folder: join(folder, "data"), keys, port: config.PORT });
+    const { HOST: host, PORT: port } = config;
+    // Bound to every address it is reached by the name of its container.
+    const name = host === "0.0.0.0" ? hostname() : host;
+    local = await LocalOci.start({ folder: join(folder, "data"), keys, host, name, port });
   },
   async stop() {
     await local?.stop();
