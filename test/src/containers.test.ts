@@ -1,3 +1,4 @@
+import { text } from "node:stream/consumers";
 import { fork } from "node:child_process";
 import { once } from "node:events";
 import { existsSync, globSync } from "node:fs";
@@ -145,7 +146,7 @@ test("the local Oracle Cloud of compose is healthy, lets in who has its key, and
     const { blobs, services: started } = openStorage(config, runtime.createLogger({ role: "test", level: "silent" }));
     for (const service of started) await service.start();
     const { sha256 } = await blobs.put(Buffer.from("kept"));
-    expect(Buffer.concat(await Array.fromAsync((await blobs.get(sha256)) ?? [])).toString()).toBe("kept");
+    expect(await text((await blobs.get(sha256)) ?? [])).toBe("kept");
     for (const service of started) await service.stop();
   } finally {
     child.kill();

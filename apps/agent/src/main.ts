@@ -25,7 +25,8 @@ const redis = redisSettings(config);
 const redisCheck = new RedisCheck(redis, logger);
 const agent = await findAgent(config);
 const workerId = `${hostname()}.${process.pid}`;
-const execution = createExecution(config, agent, { logger, tracer: tracing, redact }, ({ input, output, microUsd }) => {
+const execution = createExecution(config, agent, { logger, tracer: tracing, redact }, (spend) => {
+  const { input, output, microUsd } = spend;
   metrics.modelTokens.inc({ agent_type: agent.type, direction: "input" }, input);
   metrics.modelTokens.inc({ agent_type: agent.type, direction: "output" }, output);
   metrics.modelCostUsd.inc({ agent_type: agent.type }, microUsd / 1_000_000);

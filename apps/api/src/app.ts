@@ -1,6 +1,6 @@
 import { randomUUID } from "node:crypto";
 import { noTracer, type Tracer } from "@flotilla/runtime";
-import type { BlobStore, Inbox, KeyStore, WorkflowStore } from "@flotilla/workflow";
+import type { BlobStore, DeadLetters, Inbox, KeyStore, WorkflowStore } from "@flotilla/workflow";
 import { type FastifyBaseLogger, type FastifyInstance, fastify, LogController } from "fastify";
 import { RecentAgents } from "./agent-catalog.ts";
 import { authenticate, decorateCaller, tenantOf } from "./authentication.ts";
@@ -16,6 +16,7 @@ import { artifactRoutes } from "./routes/artifacts.ts";
 import { eventRoutes } from "./routes/events.ts";
 import { historyRoutes } from "./routes/history.ts";
 import { inboxRoutes } from "./routes/inbox.ts";
+import { intakeRoutes } from "./routes/intake.ts";
 import { signalRoutes } from "./routes/signals.ts";
 import { serviceRoutes } from "./routes/service.ts";
 import { workflowRoutes } from "./routes/workflows.ts";
@@ -30,6 +31,7 @@ export interface ApiDependencies {
   inbox: Inbox;
   keys: Pick<KeyStore, "find">;
   blobs: Pick<BlobStore, "get">;
+  deadLetters: Pick<DeadLetters, "list">;
   logger: FastifyBaseLogger;
   /** For each tenant; no limit unless given. */
   requestsPerMinute?: number;
@@ -93,6 +95,7 @@ export function buildApp(dependencies: ApiDependencies): FastifyInstance {
       inboxRoutes(v1, { inbox });
       artifactRoutes(v1, { store, blobs });
       agentRoutes(v1, { store });
+      intakeRoutes(v1, { deadLetters: dependencies.deadLetters });
     },
     { prefix: "/v1" },
   );

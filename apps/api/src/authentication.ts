@@ -22,6 +22,11 @@ export function tenantOf(request: FastifyRequest): string | undefined {
   return request.getDecorator<KeyRecord | null>(callerDecorator)?.tenant;
 }
 
+/** Throws the problem `forbidden` unless an operator calls. */
+export function expectOperator(request: FastifyRequest): void {
+  if (callerOf(request).role !== "operator") throw new Problem("forbidden", "this needs the API key of an operator");
+}
+
 /** Lets requests with a known key in the `Authorization: Bearer` header pass; 401 for all others. */
 export function authenticate(keys: KeyCache): onRequestAsyncHookHandler {
   return async (request) => {
@@ -50,8 +55,8 @@ export function authenticateOperator(keys: KeyCache): onRequestAsyncHookHandler 
         headers: { "www-authenticate": 'Basic realm="flotilla queues", charset="UTF-8", Bearer' },
       });
     }
-    if (caller.role !== "operator") throw new Problem("forbidden", "this needs the API key of an operator");
     request.setDecorator(callerDecorator, caller);
+    expectOperator(request);
   };
 }
 

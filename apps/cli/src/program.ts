@@ -4,6 +4,7 @@ import { addDemo } from "./commands/demo.ts";
 import { addDoctor } from "./commands/doctor.ts";
 import { addHistoryCommands } from "./commands/history.ts";
 import { addInboxCommands } from "./commands/inbox.ts";
+import { addIntake } from "./commands/intake.ts";
 import { addKeys } from "./commands/keys.ts";
 import { addRebuild } from "./commands/rebuild.ts";
 import { addRun } from "./commands/run.ts";
@@ -31,6 +32,7 @@ export function buildProgram(onExit: (code: ExitCode) => void): Command {
   addWorkflowCommands(host);
   addHistoryCommands(host);
   addInboxCommands(host);
+  addIntake(host);
   addKeys(host);
   addDoctor(host);
   addRebuild(host);

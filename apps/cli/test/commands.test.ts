@@ -31,6 +31,7 @@ test("every command of the contract is there, with a description and --json", ()
     "approve",
     "deny",
     "settle",
+    "intake",
     "create",
     "list",
     "revoke",

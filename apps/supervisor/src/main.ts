@@ -19,7 +19,7 @@ const tracing = new Tracing(tracingSettings(config, "supervisor"), (problem) => 
 const redis = redisSettings(config);
 const storage = openStorage(config, logger);
 const redisCheck = new RedisCheck(redis, logger);
-const { FLOTILLA_RECOVERY: recovery } = config;
+const { FLOTILLA_RECOVERY: recovery, OCI_STREAM_ID: eventsId } = config;
 const supervisor = new Supervisor({
   redis,
   defaults: {
@@ -34,6 +34,7 @@ const supervisor = new Supervisor({
     objects: storage.archive,
     checkpointEveryMs: config.CHECKPOINT_INTERVAL_MS,
     retentionMs: config.FLOTILLA_ARCHIVE_RETENTION_MS,
+    ...(eventsId !== undefined && { events: storage.streams.writer(eventsId) }),
   },
   metrics,
   logger,

@@ -1,6 +1,7 @@
 import {
   AgentView,
   ArtifactView,
+  DeadLetter,
   EventView,
   type ItemKind,
   ItemView,
@@ -123,6 +124,8 @@ export interface Client {
    */
   settle(item: string, verdict: Verdict, options?: CallOptions): Promise<SettledItem>;
   agents(options?: CallOptions): Promise<AgentView[]>;
+  /** Messages of intake streams that were refused, the newest first; for operators. */
+  deadLetters(options?: CallOptions & { limit?: number }): Promise<DeadLetter[]>;
   /** Rejects unless the API answers right now; never repeated. */
   health(options?: CallOptions): Promise<void>;
 }
@@ -141,6 +144,7 @@ export type ItemPage = z.infer<typeof ItemPage>;
 const EventPage = z.object({ events: z.array(EventView), next: z.unknown().optional() });
 const CancelView = z.object({ status: WorkflowStatus });
 const ArtifactList = z.object({ artifacts: z.array(ArtifactView) });
+const DeadLetterList = z.object({ deadLetters: z.array(DeadLetter) });
 const AgentList = z.object({ agents: z.array(AgentView) });
 
 const endStatuses: ReadonlySet<WorkflowStatus> = new Set(["completed", "failed", "aborted", "cancelled"]);
@@ -235,6 +239,10 @@ export function createClient(options: ClientOptions): Client {
     },
     agents: async ({ signal } = {}) =>
       (await send(transport, { path: "/v1/agents", signal, read: as(AgentList) })).agents,
+    deadLetters: async ({ signal, ...query } = {}) => {
+      const path = `/v1/intake/dead-letters${queryString(query)}`;
+      return (await send(transport, { path, signal, read: as(DeadLetterList) })).deadLetters;
+    },
     health: ({ signal } = {}) =>
       send(
         { ...transport, retryMs: 0 },

@@ -68,8 +68,9 @@ export interface ReconcilerDeps {
   handoffTimeoutMs: number;
   /** How long a workflow is kept after its end, in ms. */
   retentionMs: number;
-  /** Whether nothing may be forgotten before it is archived. */
+  /** Whether nothing may be forgotten before it is archived, and before it is exported. */
   hasArchive: boolean;
+  hasExport: boolean;
   metrics: Metrics;
   logger: Logger;
   tracer: Tracer;
@@ -211,7 +212,7 @@ export class Reconciler {
   ): Promise<Settlement | undefined> {
     if (taken.revision < 0) {
       this.#cache.delete(taken.id);
-      const head = [Number(this.#deps.hasArchive), unarchivedMs];
+      const head = [Number(this.#deps.hasArchive), Number(this.#deps.hasExport), unarchivedMs];
       await this.#deps.scripts.item("forget", taken.tag, [taken.id, taken.token], head);
       return undefined;
     }

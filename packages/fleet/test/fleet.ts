@@ -17,6 +17,7 @@ import type {
   Json,
   Archive,
   PhaseRequest,
+  StreamWriter,
   TaskRequest,
   WorkflowEvent,
   WorkflowRequest,
@@ -72,6 +73,8 @@ export interface FleetOptions {
   /** Whether what happens is archived, in a folder of the fleet. */
   hasArchive?: boolean;
   checkpointEveryMs?: number;
+  /** Where what is archived is exported. */
+  events?: StreamWriter;
   /** Of the API, the supervisors and the workers. */
   tracers?: { api: Tracer; supervisor: Tracer; agent: Tracer };
 }
@@ -157,13 +160,13 @@ export class TestFleet {
     return new AgentWorker({ ...options, isolatedExecutor, drainMs: 200, ...traced });
   }
 
-  async addSupervisor(): Promise<Supervisor> {
+  async addSupervisor(metrics = createMetrics()): Promise<Supervisor> {
     const { redis, retentionMs = 3_600_000, maxActiveWorkflows = 10_000 } = this.#options;
     const defaults = { attempts: 3, concurrency: 1000 };
-    const { hasArchive = false, checkpointEveryMs = 30_000 } = this.#options;
-    const archive = { objects: this.archive, checkpointEveryMs, retentionMs: 3_600_000 };
+    const { hasArchive = false, checkpointEveryMs = 30_000, events } = this.#options;
+    const archive = { objects: this.archive, checkpointEveryMs, retentionMs: 3_600_000, ...(events && { events }) };
     const limits = { handoffTimeoutMs: 300_000, maxActiveWorkflows };
-    const options = { redis, defaults, ...limits, retentionMs, metrics: createMetrics(), logger };
+    const options = { redis, defaults, ...limits, retentionMs, metrics, logger };
     const traced = this.#options.tracers && { tracer: this.#options.tracers.supervisor };
     return this.#add(new Supervisor({ ...options, ...(hasArchive && { archive }), ...traced }));
   }

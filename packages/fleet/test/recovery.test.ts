@@ -272,6 +272,7 @@ describeRealRedis("recovery", () => {
       defaults: { attempts: 3, concurrency: 10 },
       retentionMs: 60_000,
       hasArchive: false,
+      hasExport: false,
       metrics: createMetrics(),
       logger,
       tracer: noTracer,

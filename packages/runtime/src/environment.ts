@@ -1,6 +1,6 @@
 import { readFileSync } from "node:fs";
 import { delimiter, resolve } from "node:path";
-import { AgentType, Price, RecoveryTable } from "@flotilla/workflow";
+import { AgentType, Price, RecoveryTable, Tenant } from "@flotilla/workflow";
 import { z } from "zod";
 
 const dayMs = 86_400_000;
@@ -101,6 +101,26 @@ function parsedJson(text: string): unknown {
     return undefined;
   }
 }
+
+/** A stream: the OCID of one of Oracle Cloud, or the name of one in the data folder. */
+export const StreamId = z
+  .string()
+  .regex(/^[A-Za-z0-9][A-Za-z0-9._-]{0,254}$/, "must be an OCID, or a name of A-Z a-z 0-9 . _ -");
+
+/** Streams and whose workflows their messages become, as `tenant=stream`, separated by commas. */
+const intake = z.string().transform((text, context) => {
+  const intakes: { tenant: string; streamId: string }[] = [];
+  for (const part of text.split(",")) {
+    const [tenant, streamId, ...rest] = part.trim().split("=");
+    const isFine = Tenant.safeParse(tenant).success && StreamId.safeParse(streamId).success && rest.length === 0;
+    if (!isFine || intakes.some((other) => other.streamId === streamId)) {
+      context.addIssue({ code: "custom", message: "must be tenant=stream, or several separated by commas, each once" });
+      return z.NEVER;
+    }
+    intakes.push({ tenant: tenant ?? "", streamId: streamId ?? "" });
+  }
+  return intakes;
+});
 
 /** What every process reads. */
 export const processEnvironment = z.object({
@@ -218,6 +238,9 @@ export const apiEnvironment = z.object({
   FLOTILLA_IDEMPOTENCY_MS: integer(1, longestTimerMs)
     .default(dayMs)
     .describe("how long an `Idempotency-Key` is remembered, in ms"),
+  FLOTILLA_INTAKE: intake
+    .default([])
+    .describe("streams whose messages become workflows, as `tenant=stream` separated by commas; none unless set"),
 });
 
 /** What the supervisor reads. */
@@ -335,6 +358,9 @@ export const ociEnvironment = z.object({
   OCI_NAMESPACE: z.string().exactOptional().describe("namespace of Object Storage; asked for at start unless set"),
   OCI_COMPARTMENT_ID: z.string().exactOptional().describe("OCID of the compartment in which a missing bucket is made"),
   OCI_CHECKPOINT_BUCKET: z.string().default("agent-checkpoints").describe("bucket of blobs, checkpoints and archives"),
+  OCI_STREAM_ID: StreamId.exactOptional().describe(
+    "OCID of the stream to which supervisors export every event; without `OCI_AUTH` a name in the data folder",
+  ),
   OCI_OBJECT_STORAGE_ENDPOINT: httpUrl
     .exactOptional()
     .describe("address of Object Storage instead of that of the region"),

@@ -40,7 +40,7 @@ function typeOf(variable: z.core.$ZodType): RegExp {
   if (refusal.startsWith("must be JSON")) return /^JSON$/;
   if (refusal.endsWith("address")) return /^address$/;
   if (refusal.startsWith("must be one of")) return new RegExp(`^${refusal.slice("must be ".length)}$`);
-  return /^(text|path|list of (paths|addresses))$/;
+  return /^(text|path|list of (paths|addresses|streams))$/;
 }
 
 test("the document names every variable that is read, and no other", () => {

@@ -8,6 +8,7 @@ export { fold } from "./fold.ts";
 export * from "./fork.ts";
 export * from "./handoff.ts";
 export * from "./ids.ts";
+export * from "./intake.ts";
 export * from "./item.ts";
 export * from "./json.ts";
 export * from "./look-ahead.ts";

@@ -36,6 +36,8 @@ export interface RelayDeps {
   checkpointEveryMs: number;
   /** How long the end of a workflow is kept in the archive, in ms. */
   archiveRetentionMs: number;
+  /** Whether what is archived is exported. */
+  hasExport: boolean;
   metrics: Metrics;
   logger: Logger;
 }

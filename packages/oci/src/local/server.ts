@@ -29,6 +29,8 @@ export interface LocalOciOptions {
   port?: number;
   /** The one namespace of Object Storage; `local` by default. */
   namespace?: string;
+  /** Ids of streams that are there from the start; at OCI somebody makes them. */
+  streams?: readonly string[];
   /** Least size of a part that is not the last; 10 MiB as at OCI by default. */
   minPartBytes?: number;
   /** The clock, in ms. */
@@ -63,9 +65,11 @@ export class LocalOci {
   /** Reads the folder and listens. */
   static async start(given: LocalOciOptions): Promise<LocalOci> {
     const address = { host: "127.0.0.1", name: "127.0.0.1", port: 0 };
-    const options = { ...address, namespace: "local", minPartBytes: 10 * 1024 * 1024, now: Date.now, ...given };
+    const defaults = { ...address, namespace: "local", streams: [], minPartBytes: 10 * 1024 * 1024, now: Date.now };
+    const options = { ...defaults, ...given };
     const buckets = await Buckets.open(join(options.folder, "buckets"), options.minPartBytes);
     const streams = await Streams.open(join(options.folder, "streams"));
+    for (const id of options.streams) await streams.ensure(id);
     const local = new LocalOci(options, buckets, streams);
     local.#server.listen(options.port, options.host);
     await once(local.#server, "listening");
