@@ -1,6 +1,6 @@
 import { hostname } from "node:os";
 import { createIsolatedExecutor, describeAgent } from "@flotilla/agents";
-import { AgentWorker, RedisCheck, WorkerRegistration } from "@flotilla/fleet";
+import { AgentWorker, RedisCheck, Tally, WorkerRegistration } from "@flotilla/fleet";
 import {
   createLogger,
   createMetrics,
@@ -65,6 +65,7 @@ await runProcess({
     redisCheck,
     ...storage,
     health,
+    ...(execution.metricSink ? [new Tally({ redis, metrics, logger })] : []),
     worker,
     registration,
     ...(pod === undefined ? [] : [new DeletionCost({ ...cost, pod })]),

@@ -4,6 +4,7 @@ export { rebuild, RebuildRefusedError, type RebuildReport } from "./archive/rebu
 export { type Claim, Claims } from "./claims.ts";
 export { connect, type Connection, disconnect, isConnected, type Patience } from "./connection.ts";
 export { RedisDeadLetters } from "./dead-letters.ts";
+export { exportTo } from "./export/export-to.ts";
 export { RedisKeyStore } from "./key-store.ts";
 export { type AgentLoad, FleetNumbers } from "./fleet-numbers.ts";
 export { admissionQueue, agentQueue, queuePrefix } from "./keys.ts";
@@ -11,6 +12,8 @@ export { judgeRedis, RedisCheck, type RedisFinding } from "./redis-check.ts";
 export { isOutage } from "./outage.ts";
 export { askRedis, type RedisFacts } from "./redis-facts.ts";
 export { Queues } from "./queues.ts";
+export { Poster } from "./monitoring/poster.ts";
+export { Tally } from "./monitoring/tally.ts";
 export { WorkerRegistration } from "./worker-registration.ts";
 export { Scripts } from "./scripts.ts";
 export { RedisStore, type StoreOptions } from "./store.ts";
