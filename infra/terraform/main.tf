@@ -17,15 +17,15 @@ locals {
   # What the overlays of the same name ask for, and a node to spare. docs/operations/capacity.md has the sums.
   sizes = {
     development = {
-      nodes = { core = { count = 1, ocpus = 2, memory = 16 }, agents = { count = 1, ocpus = 4, memory = 32 } }
+      nodes = { core = { count = 1, ocpus = 2, memory = 16 }, agents = { count = 1, ocpus = 2, memory = 16 } }
       redis = { mode = "NONSHARDED", nodes = 1, shards = null, memory = 2 }
     }
     production = {
-      nodes = { core = { count = 3, ocpus = 4, memory = 32 }, agents = { count = 3, ocpus = 4, memory = 32 } }
+      nodes = { core = { count = 3, ocpus = 4, memory = 32 }, agents = { count = 3, ocpus = 2, memory = 16 } }
       redis = { mode = "NONSHARDED", nodes = 3, shards = null, memory = 8 }
     }
     high-scale = {
-      nodes = { core = { count = 6, ocpus = 8, memory = 64 }, agents = { count = 6, ocpus = 8, memory = 64 } }
+      nodes = { core = { count = 6, ocpus = 4, memory = 32 }, agents = { count = 6, ocpus = 4, memory = 32 } }
       redis = { mode = "SHARDED", nodes = 2, shards = 3, memory = 16 }
     }
   }

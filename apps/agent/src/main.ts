@@ -1,6 +1,6 @@
 import { hostname } from "node:os";
 import { createIsolatedExecutor, describeAgent } from "@flotilla/agents";
-import { AgentWorker, RedisCheck, Tally, WorkerRegistration } from "@flotilla/fleet";
+import { AgentWorker, ProviderLimits, RedisCheck, SharedCircuits, Tally, WorkerRegistration } from "@flotilla/fleet";
 import {
   createLogger,
   createMetrics,
@@ -25,12 +25,29 @@ const redis = redisSettings(config);
 const redisCheck = new RedisCheck(redis, logger);
 const agent = await findAgent(config);
 const workerId = `${hostname()}.${process.pid}`;
-const execution = createExecution(config, agent, { logger, tracer: tracing, redact }, (spend) => {
-  const { input, output, microUsd } = spend;
-  metrics.modelTokens.inc({ agent_type: agent.type, direction: "input" }, input);
-  metrics.modelTokens.inc({ agent_type: agent.type, direction: "output" }, output);
-  metrics.modelCostUsd.inc({ agent_type: agent.type }, microUsd / 1_000_000);
-});
+const openMs = config.FLOTILLA_CIRCUIT_OPEN_MS;
+const circuits = openMs > 0 ? { circuits: new SharedCircuits({ openMs, logger }) } : {};
+const limits = {
+  limits: new ProviderLimits({
+    ...(config.FLOTILLA_MODEL_REQUESTS_PER_MINUTE && { requestsPerMinute: config.FLOTILLA_MODEL_REQUESTS_PER_MINUTE }),
+    ...(config.FLOTILLA_MODEL_TOKENS_PER_MINUTE && { tokensPerMinute: config.FLOTILLA_MODEL_TOKENS_PER_MINUTE }),
+    logger,
+  }),
+};
+const execution = createExecution(
+  config,
+  agent,
+  { logger, tracer: tracing, redact },
+  {
+    ...circuits,
+    ...limits,
+    onModelCall({ input, output, microUsd }) {
+      metrics.modelTokens.inc({ agent_type: agent.type, direction: "input" }, input);
+      metrics.modelTokens.inc({ agent_type: agent.type, direction: "output" }, output);
+      metrics.modelCostUsd.inc({ agent_type: agent.type }, microUsd / 1_000_000);
+    },
+  },
+);
 const { blobs, archive, services: storage, executor } = execution;
 const worker = new AgentWorker({
   redis,
@@ -39,6 +56,8 @@ const worker = new AgentWorker({
   concurrency: config.AGENT_CONCURRENCY,
   executor,
   isolatedExecutor: createIsolatedExecutor({ program: new URL("./isolated.ts", import.meta.url), logger }),
+  ...circuits,
+  ...limits,
   blobs,
   archive,
   metrics,

@@ -22,11 +22,6 @@ export function tenantOf(request: FastifyRequest): string | undefined {
   return request.getDecorator<KeyRecord | null>(callerDecorator)?.tenant;
 }
 
-/** Throws the problem `forbidden` unless an operator calls. */
-export function expectOperator(request: FastifyRequest): void {
-  if (callerOf(request).role !== "operator") throw new Problem("forbidden", "this needs the API key of an operator");
-}
-
 /** Lets requests with a known key in the `Authorization: Bearer` header pass; 401 for all others. */
 export function authenticate(keys: KeyCache): onRequestAsyncHookHandler {
   return async (request) => {
@@ -55,9 +50,18 @@ export function authenticateOperator(keys: KeyCache): onRequestAsyncHookHandler 
         headers: { "www-authenticate": 'Basic realm="flotilla queues", charset="UTF-8", Bearer' },
       });
     }
+    refuseUnlessOperator(caller);
     request.setDecorator(callerDecorator, caller);
-    expectOperator(request);
   };
+}
+
+/** Lets operators pass, behind `authenticate`. What they say is about the whole fleet, and not about their tenant. */
+export const refuseOthersThanOperators: onRequestAsyncHookHandler = async (request) => {
+  refuseUnlessOperator(callerOf(request));
+};
+
+function refuseUnlessOperator({ role }: KeyRecord): void {
+  if (role !== "operator") throw new Problem("forbidden", "this needs the API key of an operator");
 }
 
 function passwordOf(header: string): string | undefined {

@@ -11,6 +11,7 @@ const neededMajor = 24;
 
 // npm that is ended takes the shell between it and us along, and tells us nothing; without npm, whose child we are is
 // nobody's business.
+// oxlint-disable-next-line node/no-process-env -- no configuration: a sign of who the parent is
 if ("npm_execpath" in process.env) {
   const parent = process.ppid;
   setInterval(() => process.ppid !== parent && process.kill(process.pid, "SIGTERM"), 250).unref();

@@ -1,4 +1,5 @@
 import { type Client, createClient } from "@flotilla/client";
+import type { Role } from "@flotilla/workflow";
 import { type Command, Option } from "commander";
 import { z } from "zod";
 import type { CliConfig } from "./config.ts";
@@ -41,13 +42,13 @@ export function namedFleet(options: ConnectionOptions, config: CliConfig): Clien
 }
 
 /**
- * A client of the fleet that the options, the environment or the data folder name; with the key of that role where none is
- * given. Throws with 69 when none is up.
+ * A client of the fleet that the options, the environment or the data folder name, with the key of that role where it is
+ * the local one that gives it. Throws with 69 when none is up.
  */
 export async function connectFleet(
   options: ConnectionOptions,
   config: CliConfig,
-  role: "user" | "operator" = "user",
+  role: Role = "user",
 ): Promise<Client> {
   const named = namedFleet(options, config);
   if (named) return named;

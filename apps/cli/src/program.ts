@@ -1,5 +1,6 @@
 import { Command } from "commander";
 import { commandHost } from "./action.ts";
+import { addAgentCommands } from "./commands/agents.ts";
 import { addDemo } from "./commands/demo.ts";
 import { addDoctor } from "./commands/doctor.ts";
 import { addHistoryCommands } from "./commands/history.ts";
@@ -33,6 +34,7 @@ export function buildProgram(onExit: (code: ExitCode) => void): Command {
   addHistoryCommands(host);
   addInboxCommands(host);
   addIntake(host);
+  addAgentCommands(host);
   addKeys(host);
   addDoctor(host);
   addRebuild(host);

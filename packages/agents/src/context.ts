@@ -1,9 +1,11 @@
 import {
   Artifact,
   type BlobStore,
+  type Circuits,
   type ClaimedTask,
   type Journal,
   type Json,
+  type ModelLimits,
   SignalName,
   TaskError,
 } from "@flotilla/workflow";
@@ -13,6 +15,7 @@ import type { Agent, AgentContext } from "./agent.ts";
 import type { Effect, EffectCall } from "./effect.ts";
 import { Effects } from "./effects.ts";
 import { generate } from "./generate.ts";
+import { Guard } from "./guard.ts";
 import type { Model } from "./models/model.ts";
 import { patientBlobs } from "./patient-blobs.ts";
 import { Purse } from "./purse.ts";
@@ -39,6 +42,8 @@ export interface Run {
   journal: Journal;
   blobs: BlobStore;
   model: Model;
+  circuits: Circuits;
+  limits: ModelLimits;
   signal: AbortSignal;
   tracer: Tracer;
 }
@@ -63,7 +68,9 @@ export function createContext(run: Run): RunContext {
   const purse = new Purse({ journal, model, budget: task.budget, signal });
   const written = new Map<string, Artifact>();
   const { tenant, workflowId, taskId, attempt, claim, epoch } = task;
-  const effects = new Effects({ steps, journal, keyPrefix: `${workflowId}/${taskId}`, signal });
+  const end = waits.postpone.bind(waits);
+  const guard = new Guard({ circuits: run.circuits, limits: run.limits, agentType: agent.type, end });
+  const effects = new Effects({ steps, journal, guard, keyPrefix: `${workflowId}/${taskId}`, signal });
 
   const ctx: AgentContext = {
     tenant,
@@ -116,6 +123,7 @@ export function createContext(run: Run): RunContext {
           purse,
           effects,
           waits,
+          guard,
           signal,
           tracer,
           granted: () => grantedTools(agent.tools?.(ctx) ?? {}, task.grant),

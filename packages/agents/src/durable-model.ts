@@ -1,6 +1,7 @@
 import type { LanguageModelV4CallOptions, LanguageModelV4GenerateResult } from "@ai-sdk/provider";
 import type { Json, JsonObject } from "@flotilla/workflow";
 import type { LanguageModelMiddleware } from "ai";
+import type { Guard } from "./guard.ts";
 import { tokensOf } from "./models/metered.ts";
 import type { Purse } from "./purse.ts";
 import type { Steps } from "./steps.ts";
@@ -9,6 +10,9 @@ import type { Steps } from "./steps.ts";
 export interface CallDeps {
   steps: Steps;
   purse: Purse;
+  guard: Guard;
+  /** Whose service is called; undefined where it runs in this process. */
+  provider: string | undefined;
   /** Begins the keys of their steps. */
   key: string;
   /** May throw to end the conversation before the next call. */
@@ -16,7 +20,7 @@ export interface CallDeps {
 }
 
 /** Makes each call of a model a durable step, so that a finished call is never paid for twice. */
-export function durableCalls({ steps, purse, key, beforeCall }: CallDeps): LanguageModelMiddleware {
+export function durableCalls({ steps, purse, guard, provider, key, beforeCall }: CallDeps): LanguageModelMiddleware {
   return {
     specificationVersion: "v4",
     async transformParams({ params }) {
@@ -28,7 +32,8 @@ export function durableCalls({ steps, purse, key, beforeCall }: CallDeps): Langu
       const request = requestOf(params);
       const record = await steps.runPaid(steps.keyFor(`${key}/model`), request, async () => {
         const bytes = Buffer.byteLength(JSON.stringify(request));
-        const { result, hold } = await purse.call(bytes, async () => doGenerate());
+        // A call that is not made sets nothing apart.
+        const { result, hold } = await guard.model(provider, () => purse.call(bytes, async () => doGenerate()));
         return { result: recordOf(result), payment: purse.payment(tokensOf(result.usage), hold) };
       });
       return resultOf(record);

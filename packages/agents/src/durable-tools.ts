@@ -5,6 +5,7 @@ import { classify } from "./classify.ts";
 import { type EffectCall, NotAppliedError } from "./effect.ts";
 import { effectOf, type ToolEffect } from "./effect-tool.ts";
 import type { Effects, EffectStep } from "./effects.ts";
+import type { Guard } from "./guard.ts";
 import type { Steps } from "./steps.ts";
 import { tracedTool } from "./tracing.ts";
 import type { Waits } from "./waits.ts";
@@ -35,7 +36,13 @@ export function grantTools(asked: ToolSet | undefined, granted: ToolSet): ToolSe
  */
 export function durableTools(
   tools: ToolSet,
-  { steps, effects, waits, tracer }: { steps: Steps; effects: Effects; waits: Waits; tracer: Tracer },
+  {
+    steps,
+    effects,
+    waits,
+    guard,
+    tracer,
+  }: { steps: Steps; effects: Effects; waits: Waits; guard: Guard; tracer: Tracer },
   key: string,
   fail: (error: unknown) => void,
 ): ToolSet {
@@ -61,7 +68,9 @@ export function durableTools(
               effects.run(effectStep(effect, call, traced)),
             )
           : steps.run(step, given, (signal) =>
-              traced(() => recordCall(() => execute(input, { ...options, abortSignal: signal }))),
+              guard.tool(name, () =>
+                traced(() => recordCall(() => execute(input, { ...options, abortSignal: signal }))),
+              ),
             );
         const record = await running.catch((error: unknown) => {
           fail(error);

@@ -1,11 +1,16 @@
 import {
   type Artifact,
   type BlobStore,
+  CircuitOpenError,
+  type Circuits,
   type ClaimedTask,
   ClaimLostError,
   type Executor,
   type Failure,
   type Json,
+  type ModelLimits,
+  noCircuits,
+  noModelLimits,
   PhaseRequest,
   TaskError,
   type TaskOutcome,
@@ -24,6 +29,7 @@ import { z } from "zod";
 import type { Agent, AgentResult } from "./agent.ts";
 import { classify } from "./classify.ts";
 import { createContext, type RunContext } from "./context.ts";
+import { isFault, postponementOf } from "./guard.ts";
 import type { Model } from "./models/model.ts";
 
 /** Largest output of a task, in bytes of JSON. */
@@ -36,6 +42,10 @@ export interface ExecutorOptions {
   agents: readonly Agent[];
   blobs: BlobStore;
   model: Model;
+  /** What keeps tasks away from what fails for everybody; nothing does unless given. */
+  circuits?: Circuits;
+  /** What the providers of models give in a minute; as much as is asked for unless given. */
+  limits?: ModelLimits;
   logger: Logger;
   /** Traces nothing unless given. */
   tracer?: Tracer;
@@ -48,8 +58,8 @@ export interface ExecutorOptions {
  * whatever is thrown into an outcome; it throws only `ClaimLostError` and the reason of the signal.
  */
 export function createExecutor(options: ExecutorOptions): Executor {
-  const { tracer = noTracer, redact = (text) => text } = options;
-  const execute = executorOf({ ...options, tracer, redact });
+  const { circuits = noCircuits, limits = noModelLimits, tracer = noTracer, redact = (text) => text } = options;
+  const execute = executorOf({ ...options, circuits, limits, tracer, redact });
   return (task, journal, signal) => {
     const { workflowId, taskId, attempt, claim, agent } = task;
     const attributes = {
@@ -72,7 +82,8 @@ export function createExecutor(options: ExecutorOptions): Executor {
   };
 }
 
-function executorOf({ agents, blobs, model, logger, tracer, redact }: Required<ExecutorOptions>): Executor {
+function executorOf(options: Required<ExecutorOptions>): Executor {
+  const { agents, blobs, model, circuits, limits, logger, tracer, redact } = options;
   const byType = new Map(agents.map((agent) => [agent.type, agent]));
 
   return async (task, journal, signal): Promise<TaskOutcome> => {
@@ -81,12 +92,18 @@ function executorOf({ agents, blobs, model, logger, tracer, redact }: Required<E
       const agent = byType.get(task.agent);
       if (!agent) throw dataError("unknown-agent", `this worker has no agent of type ${task.agent}`);
       const input = accept(agent.input, task.input, "invalid-input");
-      const run = createContext({ task, agent, journal, blobs, model, signal, tracer });
-      return await untilSettled(run, signal, async () => {
-        const result = await agent.run(run.ctx, input);
-        return completed(agent, result, await run.artifacts(), task.grant);
+      const run = createContext({ task, agent, journal, blobs, model, circuits, limits, signal, tracer });
+      const work = () =>
+        untilSettled(run, signal, async () => {
+          const result = await agent.run(run.ctx, input);
+          return completed(agent, result, await run.artifacts(), task.grant);
+        });
+      return await circuits.run(`agent:${agent.type}`, work, (error, isProbe) => {
+        // Of tasks that fail by themselves the last that run are all retries: they say nothing about the others.
+        return (isProbe || task.attempt === 1) && isFault(error);
       });
     } catch (error) {
+      if (error instanceof CircuitOpenError) return { kind: "postponed", by: postponementOf(error) };
       if (error instanceof ClaimLostError) throw error;
       if (signal.aborted) throw signal.reason;
       const known = classify(error);

@@ -6,6 +6,7 @@ import type { Generation } from "./agent.ts";
 import { durableCalls } from "./durable-model.ts";
 import { durableTools, grantTools } from "./durable-tools.ts";
 import type { Effects } from "./effects.ts";
+import type { Guard } from "./guard.ts";
 import type { Model } from "./models/model.ts";
 import type { Purse } from "./purse.ts";
 import type { Steps } from "./steps.ts";
@@ -23,6 +24,7 @@ export interface GenerateDeps {
   purse: Purse;
   effects: Effects;
   waits: Waits;
+  guard: Guard;
   /** The tools that the agent declares. */
   granted: () => ToolSet;
   signal: AbortSignal;
@@ -73,13 +75,14 @@ class Conversation {
   /** Lets the model call tools until it answers, and gives the answer as it stands. */
   async nextAnswer(): Promise<string> {
     if (this.#turns >= this.#maxTurns) throw this.#tooManyTurns();
-    const { steps, purse, signal } = this.#deps;
+    const { steps, purse, guard, signal } = this.#deps;
+    const { provider } = this.#deps.model;
     const [{ generateText, isStepCount, Output, wrapLanguageModel }, model] = await Promise.all([
       import("ai"),
       this.#deps.model.load(),
     ]);
     const { system, answer } = this.#generation;
-    const calls = { steps, purse, key: this.#key, beforeCall: () => this.#failure.rethrow() };
+    const calls = { steps, purse, guard, provider, key: this.#key, beforeCall: () => this.#failure.rethrow() };
     const result = await generateText({
       model: wrapLanguageModel({ model, middleware: durableCalls(calls) }),
       instructions: system,

@@ -5,6 +5,7 @@ import {
   HandoffRecord,
   maxPayloadBytes,
   type Json,
+  type Postponement,
   SignalRecord,
   TaskError,
   type TaskOutcome,
@@ -101,6 +102,12 @@ export class Waits {
       throw new TaskError({ class: "data", code: "handoff-too-large", message });
     }
     throw this.#park({ kind: "hands-over", handoff: { to, payload, step, inputHash } });
+  }
+
+  /** Ends the run before a call that is not to be made now. */
+  postpone(by: Postponement, error: Error): void {
+    this.#outcome ??= { kind: "postponed", by };
+    this.#steps.end(error);
   }
 
   /** The first thing that a run waits for is the one: nothing that comes after it has been reached. */

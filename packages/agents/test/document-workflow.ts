@@ -1,6 +1,13 @@
 import { createHash } from "node:crypto";
 import { noTracer } from "@flotilla/runtime";
-import type { BlobStore, Json, JournalEntry, PhaseRequest } from "@flotilla/workflow";
+import {
+  type BlobStore,
+  type Json,
+  type JournalEntry,
+  noCircuits,
+  noModelLimits,
+  type PhaseRequest,
+} from "@flotilla/workflow";
 import type { Agent } from "../src/agent.ts";
 import { builtinAgents, Report } from "../src/builtin/index.ts";
 import { createContext } from "../src/context.ts";
@@ -61,6 +68,8 @@ async function runTask(
     task: { tenant: "t", workflowId: "wf_00_test", taskId, agent: agent.type, input, attempt: 1, claim: 1, epoch: 1 },
     agent,
     model,
+    circuits: noCircuits,
+    limits: noModelLimits,
     tracer: noTracer,
     blobs: memoryBlobs(blobs),
     journal: {

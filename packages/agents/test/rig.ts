@@ -13,7 +13,7 @@ import {
   type TaskOutcome,
 } from "@flotilla/workflow";
 import type { Agent } from "../src/agent.ts";
-import { createExecutor } from "../src/execute.ts";
+import { createExecutor, type ExecutorOptions } from "../src/execute.ts";
 import { createModel, type Model } from "../src/models/model.ts";
 
 /** A journal in memory that outlives the runs of a task, counts what is asked of it, and can lose its claim. */
@@ -117,12 +117,20 @@ export class Rig {
   readonly #model: Model;
   readonly #tracer: Tracer;
   readonly #redact: Redact | undefined;
+  readonly #shared: Pick<ExecutorOptions, "circuits" | "limits">;
 
-  constructor(agent: Agent, model: Model = createModel(), tracer: Tracer = noTracer, redact?: Redact) {
+  constructor(
+    agent: Agent,
+    model: Model = createModel(),
+    tracer: Tracer = noTracer,
+    redact?: Redact,
+    shared: Pick<ExecutorOptions, "circuits" | "limits"> = {},
+  ) {
     this.#agent = agent;
     this.#model = model;
     this.#tracer = tracer;
     this.#redact = redact;
+    this.#shared = shared;
   }
 
   run(task: Partial<ClaimedTask> = {}, signal: AbortSignal = new AbortController().signal): Promise<TaskOutcome> {
@@ -133,6 +141,7 @@ export class Rig {
       logger: createLogger({ role: "agent", level: "silent" }),
       tracer: this.#tracer,
       ...(this.#redact && { redact: this.#redact }),
+      ...this.#shared,
     });
     return execute(taskOf(this.#agent, task), this.journal, signal);
   }

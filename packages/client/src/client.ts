@@ -126,6 +126,10 @@ export interface Client {
   agents(options?: CallOptions): Promise<AgentView[]>;
   /** Messages of intake streams that were refused, the newest first; for operators. */
   deadLetters(options?: CallOptions & { limit?: number }): Promise<DeadLetter[]>;
+  /** Tasks of that agent type wait in their queue until it is resumed; what runs goes on. Needs an operator's key. */
+  pause(agentType: string, options?: CallOptions): Promise<AgentView>;
+  /** Workers take tasks of that agent type again. Needs an operator's key. */
+  resume(agentType: string, options?: CallOptions): Promise<AgentView>;
   /** Rejects unless the API answers right now; never repeated. */
   health(options?: CallOptions): Promise<void>;
 }
@@ -243,6 +247,8 @@ export function createClient(options: ClientOptions): Client {
       const path = `/v1/intake/dead-letters${queryString(query)}`;
       return (await send(transport, { path, signal, read: as(DeadLetterList) })).deadLetters;
     },
+    pause: (agentType, { signal } = {}) => order(transport, agentType, "pause", signal),
+    resume: (agentType, { signal } = {}) => order(transport, agentType, "resume", signal),
     health: ({ signal } = {}) =>
       send(
         { ...transport, retryMs: 0 },
@@ -250,6 +256,16 @@ export function createClient(options: ClientOptions): Client {
       ),
   };
   return client;
+}
+
+function order(
+  transport: Transport,
+  agentType: string,
+  word: "pause" | "resume",
+  signal: AbortSignal | undefined,
+): Promise<AgentView> {
+  const path = `/v1/agents/${encodeURIComponent(agentType)}/${word}`;
+  return send(transport, { method: "POST", path, body: {}, signal, read: as(AgentView) });
 }
 
 async function waitFor(client: Client, id: string, options: CallOptions & { pollMs?: number }): Promise<WorkflowView> {

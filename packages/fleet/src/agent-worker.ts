@@ -23,6 +23,7 @@ import {
 } from "@flotilla/workflow";
 import { type Job, WaitingError } from "bullmq";
 import { shipperAt } from "./archive/shipper.ts";
+import type { SharedCircuits } from "./circuits.ts";
 import { type Claim, Claims, unresolved } from "./claims.ts";
 import { consumed } from "./consumed.ts";
 import { connect, type Connection, disconnect, isConnected } from "./connection.ts";
@@ -30,8 +31,10 @@ import { type DurableLink, openDurable } from "./durable-link.ts";
 import { JobReader } from "./job-reader.ts";
 import { agentQueue } from "./keys.ts";
 import { isOutage } from "./outage.ts";
+import type { ProviderLimits } from "./provider-limits.ts";
 import { Queues, type TaskJob } from "./queues.ts";
 import { Scripts } from "./scripts.ts";
+import { StandingOrders } from "./standing-orders.ts";
 
 /** How often claims are renewed; a cancel reaches a running task with the answer, so within 2 s. */
 const renewEveryMs = 1500;
@@ -50,6 +53,10 @@ export interface AgentWorkerOptions {
   executor: Executor;
   /** Runs the tasks under which two workers have died already, each in a process of its own. */
   isolatedExecutor: Executor;
+  /** Those that its executor goes by, to be shared with the fleet. */
+  circuits?: SharedCircuits;
+  /** The same. */
+  limits?: ProviderLimits;
   blobs: BlobStore;
   /** The archive, which the level `archive` needs. */
   archive?: Archive;
@@ -78,6 +85,7 @@ export class AgentWorker implements Service {
   #durable: DurableLink | undefined;
   #queues: Queues | undefined;
   #reader: JobReader<TaskJob> | undefined;
+  #orders: StandingOrders | undefined;
   #renewal: NodeJS.Timeout | undefined;
   #handBackBy = Infinity;
 
@@ -86,7 +94,7 @@ export class AgentWorker implements Service {
   }
 
   async start(): Promise<void> {
-    const { redis, agentType, workerId, concurrency, blobs, archive, metrics, logger } = this.#options;
+    const { redis, agentType, workerId, concurrency, circuits, blobs, archive, metrics, logger } = this.#options;
     this.#connection = connect(redis, "patient", logger);
     this.#durable = openDurable(redis, "patient", logger);
     await Promise.all([isConnected(this.#connection), this.#durable.isConnected()]);
@@ -99,14 +107,27 @@ export class AgentWorker implements Service {
       onRefused: (script) => metrics.fencedWrites.inc({ script }),
     });
     this.#queues = new Queues(this.#connection);
+    circuits?.share(scripts);
+    this.#options.limits?.share(this.#connection);
+    const orders = new StandingOrders({
+      scripts,
+      agentType,
+      circuits,
+      onPause: (isPaused) => void (isPaused ? this.#reader?.pause() : this.#reader?.resume()),
+      logger,
+    });
+    this.#orders = orders;
+    await this.#insist(() => orders.read());
     this.#reader = new JobReader<TaskJob>({
       redis,
       queue: agentQueue(agentType),
       concurrency,
       process: (job, token) => this.#consume(claims, job, token),
       isReachable: () => this.isReachable,
+      isPaused: orders.isPaused,
       logger,
     });
+    orders.start();
     this.#renewal = setInterval(() => void this.#renewAll(claims), renewEveryMs);
     metrics.runningTasks.set({ agent_type: agentType }, 0);
     // A series that begins at 1 hides its first step from `rate`.
@@ -124,6 +145,11 @@ export class AgentWorker implements Service {
     return this.#running.size;
   }
 
+  /** Whether it takes no task because its agent type is paused. */
+  get isPaused(): boolean {
+    return this.#orders?.isPaused ?? false;
+  }
+
   /** Whether jobs are being read; not ok only where nothing but a restart helps. */
   check(): CheckResult {
     return this.#reader?.check() ?? { ok: true };
@@ -133,6 +159,7 @@ export class AgentWorker implements Service {
     const { drainMs = 3000, logger } = this.#options;
     if (this.#stopping.signal.aborted) return;
     this.#stopping.abort(new ShutdownError());
+    this.#orders?.stop();
     await this.#reader?.pause();
     const deadline = Date.now() + drainMs;
     while (this.#running.size > 0 && Date.now() < deadline) await delay(20);
@@ -157,8 +184,9 @@ export class AgentWorker implements Service {
 
   async #process(claims: Claims, job: Job<TaskJob>, token: string | undefined, span: Span): Promise<void> {
     const { agentType, metrics, logger } = this.#options;
-    // Fetched as this process began to stop, or not claimed by then: another worker is to find it at once.
-    if (this.#stopping.signal.aborted) return putBack(job, token);
+    // Fetched as this process began to stop, or not claimed by then: another worker is to find it at once. So is what a
+    // read that was under way as the agent type was paused brought along: it stays in the queue.
+    if (this.#stopping.signal.aborted || this.isPaused) return putBack(job, token);
     const holder = claims.newHolder();
     const claim = await this.#insist(() => claims.claim(job.data, holder)).catch((error: unknown) => {
       if (error instanceof ShutdownError) return putBack(job, token);

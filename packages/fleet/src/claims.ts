@@ -175,6 +175,13 @@ export class Claims {
         const data = { reason: `waits for the signal ${awaits.signal}`, awaits };
         return this.#record(claim, "released", "", false, { type: "task.released", ...at, data });
       }
+      case "postponed": {
+        const { by } = outcome;
+        const isOpen = by.reason === "circuit-open";
+        const reason = isOpen ? `waits while the circuit ${by.of} is open` : `waits for the limit of ${by.of}`;
+        const data = { reason, postponed: by };
+        return this.#record(claim, "released", "", false, { type: "task.released", ...at, data });
+      }
       case "hands-over":
         return this.#record(claim, "released", "", false, { type: "handoff.requested", ...at, data: outcome.handoff });
       case "died": {

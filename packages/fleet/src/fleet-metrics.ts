@@ -1,5 +1,6 @@
 import type { Metrics } from "@flotilla/runtime";
 import { ItemKind } from "@flotilla/workflow";
+import { openCircuits } from "./circuits.ts";
 import { backlogOf, countActive } from "./fleet-numbers.ts";
 import { admissionQueue, agentQueue, shardTag } from "./keys.ts";
 import type { Queues } from "./queues.ts";
@@ -48,6 +49,19 @@ export class FleetMetrics {
     return orForget(
       () => this.#sampleItems(),
       () => openItems.reset(),
+    );
+  }
+
+  /** Shows which circuits are open. */
+  sampleCircuits(): Promise<void> {
+    const { circuitOpen } = this.#metrics;
+    return orForget(
+      async () => {
+        const open = await openCircuits(this.#scripts);
+        circuitOpen.reset();
+        for (const { circuit, inMs } of open) circuitOpen.set({ circuit }, inMs > 0 ? 1 : 0.5);
+      },
+      () => circuitOpen.reset(),
     );
   }
 

@@ -1,6 +1,7 @@
 export { AgentWorker, type AgentWorkerOptions } from "./agent-worker.ts";
 export { WorkflowArchive, type History } from "./archive/archive.ts";
 export { rebuild, RebuildRefusedError, type RebuildReport } from "./archive/rebuild.ts";
+export { SharedCircuits } from "./circuits.ts";
 export { type Claim, Claims } from "./claims.ts";
 export { connect, type Connection, disconnect, isConnected, type Patience } from "./connection.ts";
 export { RedisDeadLetters } from "./dead-letters.ts";
@@ -11,6 +12,7 @@ export { admissionQueue, agentQueue, queuePrefix } from "./keys.ts";
 export { judgeRedis, RedisCheck, type RedisFinding } from "./redis-check.ts";
 export { isOutage } from "./outage.ts";
 export { askRedis, type RedisFacts } from "./redis-facts.ts";
+export { ProviderLimits } from "./provider-limits.ts";
 export { Queues } from "./queues.ts";
 export { Poster } from "./monitoring/poster.ts";
 export { Tally } from "./monitoring/tally.ts";

@@ -1,4 +1,5 @@
 import { ConfigError, type DurabilitySettings, type Logger, type RedisSettings, type Service } from "@flotilla/runtime";
+import { agreeOnFormat } from "./format.ts";
 import { askRedis, type RedisFacts } from "./redis-facts.ts";
 
 /** One thing about a Redis that was looked at. `warning` wants attention; with `bad` a fleet must not run. */
@@ -29,7 +30,10 @@ export function judgeRedis(facts: RedisFacts, durability: DurabilitySettings): R
   ];
 }
 
-/** Refuses, when it starts, a Redis on which a fleet loses work, with exit code 78, and warns of what may go wrong. */
+/**
+ * Refuses, when it starts, a Redis on which a fleet loses work, or whose data a later release has written in a form that this
+ * one cannot read, with exit code 78; warns of what may go wrong.
+ */
 export class RedisCheck implements Service {
   readonly #redis: RedisSettings;
   readonly #logger: Logger;
@@ -47,7 +51,7 @@ export class RedisCheck implements Service {
     for (const { verdict, ...finding } of findings)
       if (verdict === "warning") this.#logger.warn(finding, "redis check");
     const bad = findings.filter(({ verdict }) => verdict === "bad");
-    if (bad.length === 0) return;
+    if (bad.length === 0) return agreeOnFormat(this.#redis, this.#logger, startTimeoutMs);
     throw new ConfigError(
       bad.map(({ check, address, detail, advice = "" }) => ({
         variable: check,

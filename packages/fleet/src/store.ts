@@ -33,6 +33,7 @@ import {
   type WorkflowSummary,
   type WorkflowView,
 } from "@flotilla/workflow";
+import { agentViews } from "./agent-views.ts";
 import type { History } from "./archive/archive.ts";
 import { Past } from "./archive/past.ts";
 import { type Shipper, shipperAt } from "./archive/shipper.ts";
@@ -41,15 +42,15 @@ import { decodeCursor, encodeCursor } from "./cursor.ts";
 import { type DurableLink, openDurable } from "./durable-link.ts";
 import { forkItem } from "./fork-item.ts";
 import { RedisInbox } from "./inbox.ts";
-import { agentQueue, idempotencyPlace, newWorkflowId, shardTag, tagOf } from "./keys.ts";
+import { fleetTag, idempotencyPlace, newWorkflowId, shardTag, tagOf } from "./keys.ts";
 import { advance, eventOf, everyLine, type FoldedLog, type Line, parseLines } from "./log.ts";
 import { LruMap } from "./lru-map.ts";
 import { failedWrite } from "./outage.ts";
 import { readOutput } from "./outputs.ts";
 import { Queues } from "./queues.ts";
-import { registeredAgents } from "./registry.ts";
 import { type Reply, Scripts } from "./scripts.ts";
 import { fleetShards } from "./shards.ts";
+import { surroundings } from "./surroundings.ts";
 
 /** Time from a submit to the look that adds the admission job again, should the first have been lost, in ms. */
 const firstLookMs = 5000;
@@ -157,8 +158,11 @@ export class RedisStore implements WorkflowStore, Service {
     const read = await this.#read(tenant, id);
     if (!read) return undefined;
     const { state, spend } = read;
-    const outputs = await this.#outputs(tenant, id, neededOutputs(state));
-    return projectWorkflow(state, (taskId) => outputs.get(taskId), spend);
+    const [outputs, around] = await Promise.all([
+      this.#outputs(tenant, id, neededOutputs(state)),
+      this.#guard(surroundings(this.#scripts, state)),
+    ]);
+    return projectWorkflow(state, (taskId) => outputs.get(taskId), around, spend);
   }
 
   async list({
@@ -203,7 +207,7 @@ export class RedisStore implements WorkflowStore, Service {
     if (!state || !task) return undefined;
     const isLogged = task.stage.kind !== "completed" || task.stage.output.inline !== undefined;
     const outputs = await this.#outputs(tenant, id, isLogged ? [] : [taskId]);
-    const view = projectTask(state, task, (needed) => outputs.get(needed), Infinity);
+    const view = projectTask(state, task, (needed) => outputs.get(needed), { maxOutputBytes: Infinity });
     return { task: view, settled: isSettled(task.stage) };
   }
 
@@ -318,17 +322,20 @@ export class RedisStore implements WorkflowStore, Service {
   }
 
   async agents(): Promise<AgentView[]> {
-    return this.#guard(
-      registeredAgents(this.#scripts).then((agents) =>
-        Promise.all(
-          agents.map(async ({ descriptor: { mayPlan, ...descriptor }, workers }) => {
-            const { wait, prioritized, active } = await this.#queues.depth(agentQueue(descriptor.type));
-            const permissions = { tools: descriptor.tools.map(({ name }) => name), mayPlan };
-            return { ...descriptor, permissions, workers, backlog: wait + prioritized + active };
-          }),
-        ),
-      ),
-    );
+    return this.#guard(agentViews(this.#scripts, this.#queues));
+  }
+
+  pause(agentType: string, by: string): Promise<AgentView | undefined> {
+    return this.#order("pause", agentType, by);
+  }
+
+  resume(agentType: string, by: string): Promise<AgentView | undefined> {
+    return this.#order("resume", agentType, by);
+  }
+
+  async #order(word: "pause" | "resume", agentType: string, by: string): Promise<AgentView | undefined> {
+    await this.#durably("pause", fleetTag, [agentType, word, by]);
+    return (await this.agents()).find(({ type }) => type === agentType);
   }
 
   async ping(): Promise<void> {
@@ -441,10 +448,14 @@ export class RedisStore implements WorkflowStore, Service {
     }
   }
 
-  /** One item of a script whose answer somebody will rely on. */
-  async #write(script: string, id: string, item: (string | number)[]): Promise<Reply> {
+  /** One item of a script about a workflow whose answer somebody will rely on. */
+  #write(script: string, id: string, item: (string | number)[]): Promise<Reply> {
+    return this.#durably(script, tagOf(id), item);
+  }
+
+  async #durably(script: string, tag: string, item: (string | number)[]): Promise<Reply> {
     try {
-      return await this.#scripts.durably(script, tagOf(id), item);
+      return await this.#scripts.durably(script, tag, item);
     } catch (error) {
       throw failedWrite(error);
     }

@@ -134,11 +134,13 @@ export class Supervisor implements Service {
     });
     this.#every(mendMs, () => mendQueues({ scripts, metrics, logger }, [admissionQueue, ...this.#queueNames()]));
     this.#every(5 * refreshMs, async () => {
-      await Promise.all([fleetMetrics.sampleQueues([...this.#catalog.keys()]), fleetMetrics.sampleItems()]);
+      await Promise.all([
+        fleetMetrics.sampleQueues([...this.#catalog.keys()]),
+        fleetMetrics.sampleItems(),
+        fleetMetrics.sampleCircuits(),
+      ]);
     });
     this.#loop = this.#run(reconciler, shards);
-    this.#exporter = archive?.events && new Exporter({ scripts, events: archive.events, shards, metrics, logger });
-    this.#exporter?.start();
     this.#relay =
       archive &&
       new Relay({
@@ -153,6 +155,17 @@ export class Supervisor implements Service {
         logger,
       });
     this.#relay?.start();
+    this.#exporter =
+      archive?.events &&
+      new Exporter({
+        scripts,
+        events: archive.events,
+        shards,
+        archiveLagMs: () => this.#relay?.lagMs ?? 0,
+        metrics,
+        logger,
+      });
+    this.#exporter?.start();
   }
 
   async stop(): Promise<void> {

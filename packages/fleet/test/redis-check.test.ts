@@ -2,6 +2,7 @@ import { ConfigError, createLogger, type DurabilityLevel, type Logger, redisSett
 import { describeRealRedis, startRedis, startSentinels, type TestRedisOptions, until } from "@flotilla/testkit";
 import { Redis } from "ioredis";
 import { describe, expect, test } from "vitest";
+import { agreeOnFormat } from "../src/format.ts";
 import { askRedis, judgeRedis, RedisCheck, type RedisFacts } from "../src/index.ts";
 
 const silent = createLogger({ role: "test", level: "silent" });
@@ -112,6 +113,25 @@ describeRealRedis("the check of a process that starts", () => {
         { variable: "redis-eviction", advice: expect.stringContaining("noeviction") as unknown },
       ],
     });
+  });
+
+  test("refuses what a later release has written in another form, and lets releases of one form be side by side", async () => {
+    const redis = await startRedis();
+    try {
+      const settings = redisSettingsOf(redis.url);
+      const starts = (format?: number) => agreeOnFormat(settings, silent, 5000, format);
+      await new RedisCheck(settings, silent).start();
+      await starts();
+      await starts(2);
+      await starts(2);
+      const refused = new RedisCheck(settings, silent).start();
+      await expect(refused).rejects.toThrow(ConfigError);
+      await expect(refused).rejects.toThrow(/redis-format a later release has written here in form 2/);
+      // Whoever was refused has changed nothing.
+      await starts(2);
+    } finally {
+      await redis.stop();
+    }
   });
 
   test("finds the master through sentinels, and counts its replicas", async () => {

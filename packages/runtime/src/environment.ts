@@ -273,6 +273,9 @@ export const supervisorEnvironment = z.object({
 export const agentEnvironment = z.object({
   AGENT_TYPE: AgentType.describe("agent type that this worker runs; names its queue"),
   AGENT_CONCURRENCY: integer(1, 1000).default(10).describe("tasks that one worker process runs at once"),
+  FLOTILLA_CIRCUIT_OPEN_MS: integer(0, 60_000)
+    .default(5000)
+    .describe("how long a circuit is open the first time, in ms; 0 for no circuits"),
   POD_NAME: z
     .string()
     .exactOptional()
@@ -311,6 +314,12 @@ export const modelEnvironment = z.object({
     .exactOptional()
     .describe("OpenAI-compatible endpoint, with its `/v1`; the embedded extractive model answers unless set"),
   OPENAI_API_KEY: z.string().exactOptional().describe("key for that endpoint"),
+  FLOTILLA_MODEL_REQUESTS_PER_MINUTE: integer(1, 1_000_000)
+    .exactOptional()
+    .describe("calls of that endpoint a minute, of the whole fleet; no limit unless set"),
+  FLOTILLA_MODEL_TOKENS_PER_MINUTE: integer(1, 1_000_000_000)
+    .exactOptional()
+    .describe("tokens of that endpoint a minute, in and out, of the whole fleet; no limit unless set"),
   OPENAI_MODEL: z.string().default("gpt-4.1-mini").describe("model to ask for at that endpoint"),
   MODEL_PRICES: prices
     .prefault("{}")

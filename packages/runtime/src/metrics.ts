@@ -31,7 +31,7 @@ export function createMetrics() {
   });
   const exportLagSeconds = new Gauge({
     name: "flotilla_export_lag_seconds",
-    help: "How long the archived event that has waited longest has been waiting for the stream",
+    help: "How long the event that has waited longest has been waiting for the stream",
     registers,
   });
   const intakeBlockedSeconds = new Gauge({
@@ -104,6 +104,12 @@ export function createMetrics() {
       name: "flotilla_open_items",
       help: "What waits for a person, by kind, fleet-wide",
       labelNames: ["kind"],
+      registers,
+    }),
+    circuitOpen: new Gauge({
+      name: "flotilla_circuit_open",
+      help: "Circuits that are open (1), or let a few calls through to try (0.5), fleet-wide; closed ones are not there",
+      labelNames: ["circuit"],
       registers,
     }),
     workflowDurationSeconds: new Histogram({

@@ -385,6 +385,10 @@ class Decider {
         const isOurs = this.#dispatches.some(({ taskId }) => taskId === task.id);
         if (stage.kind === "scheduled" && !isOurs) this.#watch(task, stage.since, isRepeated);
       } else if (stage.kind === "returned") {
+        if (stage.postponed && stage.postponed.until > now) {
+          this.#nextLook = Math.min(this.#nextLook, stage.postponed.until);
+          continue;
+        }
         // What undoes stops being ready where a person has retried the one before it.
         if (task.undoes === undefined || isReady(this.#state, task)) ready.push(task);
       } else if (stage.kind === "pending" && isReady(this.#state, task)) {

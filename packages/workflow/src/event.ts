@@ -4,7 +4,7 @@ import { ItemDecision, OpenedItem, Quarantine } from "./item.ts";
 import type { Json } from "./json.ts";
 import { RecoveryTable } from "./recovery.ts";
 import { PhaseRequest, WorkflowRequest } from "./request.ts";
-import { SignalWait, TaskGrant } from "./wait.ts";
+import { Postponement, SignalWait, TaskGrant } from "./wait.ts";
 
 const JsonValue = z.custom<Json>();
 const Scheduled = z.object({ taskId: z.string(), attempt: z.int(), dispatch: z.int() });
@@ -101,6 +101,7 @@ export const EventBody = z.discriminatedUnion("type", [
     z.object({
       reason: z.string(),
       awaits: SignalWait.exactOptional().meta({ description: "what the task waits for, where it does" }),
+      postponed: Postponement.exactOptional().meta({ description: "why it is not to be tried again at once" }),
     }),
   ),
   taskEvent(

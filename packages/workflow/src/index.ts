@@ -27,3 +27,4 @@ export * from "./template.ts";
 export * from "./validate.ts";
 export * from "./view.ts";
 export * from "./wait.ts";
+export * from "./waiting.ts";

@@ -4,7 +4,7 @@ import type { Budget, HoldAnswer, Spend } from "./cost.ts";
 import type { Failure } from "./failure.ts";
 import type { Json } from "./json.ts";
 import type { PhaseRequest } from "./request.ts";
-import type { HandoffRequest, SignalWait, TaskGrant } from "./wait.ts";
+import type { HandoffRequest, Postponement, SignalWait, TaskGrant } from "./wait.ts";
 
 /** Content-addressed storage: a blob is named by the SHA-256 (hex) of its bytes and never changes. */
 export interface BlobStore {
@@ -102,6 +102,8 @@ export type TaskOutcome =
   | { kind: "asks"; approval: ApprovalRequest }
   /** It waits for what is not there yet: no worker is needed until it is, its attempt unspent. */
   | { kind: "awaits"; awaits: SignalWait }
+  /** What it needs is not to be had for a while: it is tried again then, its attempt unspent. */
+  | { kind: "postponed"; by: Postponement }
   /** Another agent is to do a piece of it first: no worker is needed until that is done, its attempt unspent. */
   | { kind: "hands-over"; handoff: HandoffRequest }
   /** The process that the task had to itself died, and that was its own doing: nobody had told it to end. */
@@ -121,6 +123,49 @@ export class ClaimLostError extends Error {
     super(`claim lost: ${reason}`);
     this.name = "ClaimLostError";
     this.reason = reason;
+  }
+}
+
+/**
+ * Keeps work away from what fails for everybody. A circuit is opened by calls that fail, for the whole fleet; after a
+ * while a few calls are let through, and the first of them that succeeds closes it.
+ */
+export interface Circuits {
+  /**
+   * Makes the call and hands on what it gives or throws; `isFault` tells which errors speak against the circuit, be it
+   * closed or the call a probe. Rejects with `CircuitOpenError`, the call not made, while it is open.
+   */
+  run<T>(circuit: string, call: () => Promise<T>, isFault: IsFault): Promise<T>;
+}
+
+/** Tells whether an error of a call speaks against its circuit. */
+export type IsFault = (error: unknown, isProbe: boolean) => boolean;
+
+/** Circuits that never open. */
+export const noCircuits: Circuits = { run: (_circuit, call) => call() };
+
+/** What the providers of models give in a minute, shared by the fleet. */
+export interface ModelLimits {
+  /** Takes a call of that provider out of this minute: 0, or in how many ms there is one again. */
+  take(provider: string): Promise<number>;
+  /** Counts what a call has spent. */
+  spent(provider: string, tokens: number): Promise<void>;
+}
+
+/** Providers that give as much as is asked for. */
+export const noModelLimits: ModelLimits = { take: async () => 0, spent: async () => undefined };
+
+/** A call was not made: others of its kind have failed a moment ago. */
+export class CircuitOpenError extends Error {
+  readonly circuit: string;
+  /** When it may be tried again. */
+  readonly retryInMs: number;
+
+  constructor(circuit: string, retryInMs: number) {
+    super(`the circuit ${circuit} is open`);
+    this.name = "CircuitOpenError";
+    this.circuit = circuit;
+    this.retryInMs = retryInMs;
   }
 }
 

@@ -12,11 +12,15 @@ export function giftOf({ signals }: Pick<WorkflowState, "signals">, awaits: Sign
   return signal === undefined ? undefined : { step: awaits.step, inputHash: awaits.inputHash, given: { signal } };
 }
 
-/** Where a task stands that its worker has let go: on its way back, or waiting for what has not come yet. */
+/** Where a task stands that its worker has let go: on its way back, at once or in its time, or waiting for what has not come. */
 export function releasedStage(
   state: Pick<WorkflowState, "signals">,
-  { at: since, data: { awaits } }: EventOf<"task.released"> & { at: number },
+  { at: since, data: { awaits, postponed } }: EventOf<"task.released"> & { at: number },
 ): TaskStage {
+  if (postponed) {
+    const { reason, of, forMs } = postponed;
+    return { kind: "returned", since, postponed: { reason, of, until: since + forMs } };
+  }
   if (!awaits) return { kind: "returned", since };
   const gift = giftOf(state, awaits);
   return gift ? { kind: "returned", since, gift } : { kind: "parked", since, awaits };

@@ -8,7 +8,7 @@ import type { Needs } from "./plan.ts";
 import type { AgentRecovery, Recoverable } from "./recovery.ts";
 import type { PhaseRequest, Priority, TaskRequest, WorkflowRequest } from "./request.ts";
 import type { WorkflowStatus } from "./view.ts";
-import type { Gift, SignalWait } from "./wait.ts";
+import type { Gift, Postponement, SignalWait } from "./wait.ts";
 
 /** Where a task stands. Times are Redis time in ms. See docs/state-machine.md. */
 export type TaskStage =
@@ -17,8 +17,13 @@ export type TaskStage =
   /** Dispatched to its queue and not claimed yet. */
   | { kind: "scheduled"; since: number }
   | { kind: "running"; since: number }
-  /** Its claim ended without a result: the same attempt is dispatched again, with what it has waited for. */
-  | { kind: "returned"; since: number; gift?: Gift }
+  /** Its claim ended without a result: the same attempt is dispatched again, with what it has waited for, or in its time. */
+  | {
+      kind: "returned";
+      since: number;
+      gift?: Gift;
+      postponed?: { reason: Postponement["reason"]; of: string; until: number };
+    }
   /** The process that it had to itself died; the next look asks a person. */
   | { kind: "condemned"; since: number; reason: string }
   /** For a person to settle an item before it expires; with a verdict, for the look that carries it out. */

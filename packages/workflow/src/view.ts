@@ -39,9 +39,13 @@ const WaitReason = z.enum([
   "schedule",
   "retry-backoff",
   "worker",
+  "paused",
+  "lease",
   "person",
   "signal",
   "handoff",
+  "circuit-open",
+  "provider-limit",
 ]);
 
 /** Why a task is not running. */
@@ -50,6 +54,10 @@ export const WaitingFor = z.object({
   since: Time,
   until: Time.exactOptional(),
   item: z.string().exactOptional().meta({ description: "of the inbox" }),
+  of: z
+    .string()
+    .exactOptional()
+    .meta({ description: "the circuit that is open, or the provider whose limit is reached" }),
 });
 export type WaitingFor = z.infer<typeof WaitingFor>;
 
@@ -173,7 +181,10 @@ export const AgentView = z.object({
   output: JsonValue,
   tools: z.array(z.object({ name: z.string(), description: z.string() })),
   permissions: z.object({ tools: z.array(z.string()), mayPlan: z.boolean() }),
-  workers: z.int(),
+  workers: z.int().meta({ description: "that live" }),
+  knownWorkers: z.int().meta({ description: "those, and the ones that have lately gone without a word" }),
   backlog: z.int(),
+  paused: z.boolean().meta({ description: "whether its tasks wait until an operator resumes it" }),
+  pausedSince: Time.exactOptional(),
 });
 export type AgentView = z.infer<typeof AgentView>;

@@ -11,6 +11,17 @@ export const SignalWait = z.object({
 });
 export type SignalWait = z.infer<typeof SignalWait>;
 
+/**
+ * What keeps a task from its next try that passes by itself, and for how long. A duration, for the clock of who says it
+ * may be wrong: it counts from the line that holds it.
+ */
+export const Postponement = z.object({
+  reason: z.enum(["circuit-open", "provider-limit"]),
+  of: z.string().meta({ description: "name of the circuit, or of the provider as circuits name it" }),
+  forMs: z.int().min(0),
+});
+export type Postponement = z.infer<typeof Postponement>;
+
 /** The name of a signal. */
 export const SignalName = z
   .string()

@@ -74,6 +74,8 @@ class Walk {
       if (stage.kind === "scheduled" && before.seq !== this.#repairedAt)
         report("validity", `${taskId} is scheduled twice`);
       if (stage.kind === "pending" && (stage.notBefore ?? 0) > event.at) report("validity", `${taskId} is too early`);
+      const { until = 0 } = (stage.kind === "returned" && stage.postponed) || {};
+      if (until > event.at) report("validity", `${taskId} is too early`);
       if (attempt !== task.attempt || dispatch !== task.dispatch + 1)
         report("validity", `${taskId} ${attempt}.${dispatch}`);
     };

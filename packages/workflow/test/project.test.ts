@@ -2,9 +2,11 @@ import {
   type EventBody,
   fold,
   neededOutputs,
+  neededSurroundings,
   projectArtifacts,
   projectTask,
   projectWorkflow,
+  type Surroundings,
   type WorkflowState,
 } from "@flotilla/workflow";
 import { describe, expect, test } from "vitest";
@@ -111,12 +113,64 @@ describe("a task waits for", () => {
       "pending",
       { reason: "retry-backoff", since: time(begin + 60), until: time(begin + 5000) },
     ],
+    [
+      "its time, without a worker, where it is postponed",
+      [
+        ...claimed,
+        {
+          type: "task.released",
+          taskId: "a",
+          attempt: 1,
+          epoch: 1,
+          data: { reason: "", postponed: { reason: "circuit-open", of: "model:x", forMs: 5000 } },
+        } as const,
+      ],
+      "a",
+      "waiting",
+      { reason: "circuit-open", since: time(begin + 50), until: time(begin + 5050), of: "model:x" },
+    ],
     ["nothing, while it runs", claimed, "a", "running", undefined],
     ["nothing, when it is done", done("a"), "a", "completed", undefined],
   ])("%s", (_, events, id, status, waitingFor) => {
     const view = taskOf(running(phases, events), id);
     expect(view?.status).toBe(status);
     expect(view?.waitingFor).toEqual(waitingFor);
+  });
+});
+
+describe("what its log does not tell of a task", () => {
+  const phases = parallel([task("a")], [task("b")]);
+  const claimed = [lines.scheduled("a"), lines.started("a")];
+  const silent = new Map([["a", { since: begin + 100, until: begin + 6100 }]]);
+  const paused = new Map([["worker", begin]]);
+  const around = { paused, silent };
+  const shown = (events: EventBody[], surroundings: Surroundings) =>
+    projectWorkflow(running(phases, events), nothing, surroundings).tasks.map(({ status, waitingFor }) => [
+      status,
+      waitingFor?.reason,
+      waitingFor?.since,
+      waitingFor?.until,
+    ]);
+
+  test("is found out where it may matter", () => {
+    expect(neededSurroundings(running(phases, [lines.scheduled("a")]))).toEqual({ agents: ["worker"], running: [] });
+    expect(neededSurroundings(running(phases, claimed))).toEqual({ agents: [], running: ["a"] });
+    expect(neededSurroundings(running(phases))).toEqual({ agents: [], running: [] });
+  });
+
+  test("is that its agent type is paused, from when both held, and that is no matter to one that runs", () => {
+    const behind = ["pending", "dependency", time(begin + 20), undefined];
+    expect(shown([lines.scheduled("a")], around)).toEqual([["queued", "paused", time(begin + 30), undefined], behind]);
+    const later = { ...around, paused: new Map([["worker", begin + 99]]) };
+    expect(shown([lines.scheduled("a")], later)).toEqual([["queued", "paused", time(begin + 99), undefined], behind]);
+    expect(shown(claimed, { ...around, silent: new Map() })).toEqual([
+      ["running", undefined, undefined, undefined],
+      behind,
+    ]);
+  });
+
+  test("is that its worker is not heard of, until it is taken for dead", () => {
+    expect(shown(claimed, around)[0]).toEqual(["running", "lease", time(begin + 100), time(begin + 6100)]);
   });
 });
 
@@ -147,7 +201,10 @@ describe("a task shows", () => {
     const view = state.tasks.get("a");
     if (!view) throw new Error("no task");
     expect(projectTask(state, view, () => "large")).not.toHaveProperty("output");
-    expect(projectTask(state, view, () => "large", Infinity)).toMatchObject({ output: "large", outputBytes: 5000 });
+    expect(projectTask(state, view, () => "large", { maxOutputBytes: Infinity })).toMatchObject({
+      output: "large",
+      outputBytes: 5000,
+    });
   });
 
   test("its error", () => {

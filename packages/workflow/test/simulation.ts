@@ -12,6 +12,7 @@ import {
   isReady,
   type Json,
   lookEveryMs,
+  type Postponement,
   type Look,
   type OpenedItem,
   resolveTemplates,
@@ -393,7 +394,9 @@ class Simulation {
     yield true;
     if (holding.isLost) return true;
     if (holding.isHandedBack) {
-      store.record(writer, "released", { type: "task.released", ...at, data: { reason: "shutdown" } });
+      const postponed: Postponement = { reason: "circuit-open", of: "model", forMs: 1000 * this.#choose(5) };
+      const data = { reason: "shutdown", ...(this.#happens(2) ? { postponed } : {}) };
+      store.record(writer, "released", { type: "task.released", ...at, data });
       return true;
     }
     const scheduled = this.#record(writer, job, spec);

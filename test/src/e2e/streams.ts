@@ -13,13 +13,13 @@ export type Exported = z.infer<typeof Exported>;
 
 const ends = new Set(["workflow.completed", "workflow.failed", "workflow.aborted", "workflow.cancelled"]);
 
-/** The streams of a fleet that is up, reached as any program would reach them. */
-export async function streamsOf({ ready }: Pick<Fleet, "ready">): Promise<Streams> {
-  const file = z
-    .object({ oci: z.record(z.string(), z.string()) })
-    .parse(JSON.parse(await readFile(join(ready.dataDir, "fleet.json"), "utf8")));
+const FleetFile = z.object({ oci: z.record(z.string(), z.string()) });
+
+/** The streams of a fleet that is up, reached as any program would reach them; `environment` is what it was given. */
+export async function streamsOf({ ready }: Pick<Fleet, "ready">, environment = {}): Promise<Streams> {
+  const { oci } = FleetFile.parse(JSON.parse(await readFile(join(ready.dataDir, "fleet.json"), "utf8")));
   const schema = ociEnvironment.extend(storageEnvironment.shape);
-  const config = parseConfig(schema, { ...file.oci, FLOTILLA_DATA_DIR: ready.dataDir });
+  const config = parseConfig(schema, { ...environment, ...oci, FLOTILLA_DATA_DIR: ready.dataDir });
   return openStorage(config, createLogger({ role: "test", level: "silent" })).streams;
 }
 

@@ -27,7 +27,9 @@ const Rules = z.object({
 const Alarm = z.strictObject({
   name: z.string(),
   metric: z.string(),
-  statistic: z.enum(["max", "min", "absent"]),
+  outcome: z.string().exactOptional(),
+  windowMinutes: z.int().exactOptional(),
+  statistic: z.enum(["max", "min", "sum", "absent"]),
   operator: z.enum([">", "<"]).exactOptional(),
   threshold: z.number().exactOptional(),
   forMinutes: z.int(),
@@ -36,18 +38,30 @@ const Alarm = z.strictObject({
   summary: z.string(),
 });
 
+/** What an alert of Prometheus compares with what. Throws where it is none of the shapes that an alarm can have. */
+function conditionOf(expr: string) {
+  const [, absent] = /^absent\((\w+)\)$/.exec(expr) ?? [];
+  if (absent !== undefined) return { metric: absent };
+  const [, counted, outcome, window, risen] =
+    /^sum\(increase\((\w+)\{outcome="(\w+)"\}\[(\d+)m\]\)\) > ([\d.]+)$/.exec(expr) ?? [];
+  if (counted !== undefined) {
+    return { metric: counted, outcome, windowMinutes: Number(window), operator: ">", threshold: Number(risen) };
+  }
+  const [, metric, operator, threshold] = /^(?:max\()?(\w+)\)? ([<>]) ([\d.]+)$/.exec(expr) ?? [];
+  if (metric === undefined) throw new Error(`no alarm can say ${expr}`);
+  return { metric, operator, threshold: Number(threshold) };
+}
+
 test("an alarm of Oracle Cloud fires at the number at which Prometheus does, after as long, as badly", async () => {
   const rules = Rules.parse(parse(await readFile(join(root, "infra/prometheus/rules.yml"), "utf8")));
   const expected = rules.groups.flatMap(({ rules: group }) =>
     group.flatMap(({ alert, expr, for: pending, labels, annotations }) => {
       if (alert === undefined) return [];
-      const [, absent, , metric = absent, operator, threshold] =
-        /^(?:absent\((\w+)\)|(max\()?(\w+)\)? ([<>]) ([\d.]+))$/.exec(expr) ?? [];
       return {
         name: alert,
-        metric,
-        ...(absent === undefined ? { operator, threshold: Number(threshold) } : {}),
-        forMinutes: Number(pending?.replace("m", "")),
+        ...conditionOf(expr),
+        // Oracle Cloud waits a minute at least.
+        forMinutes: Number(pending?.replace("m", "") ?? 1),
         severity: labels?.severity.toUpperCase(),
         runbook: annotations?.runbook,
       };
@@ -56,9 +70,10 @@ test("an alarm of Oracle Cloud fires at the number at which Prometheus does, aft
   const text = await readFile(join(terraformFolder, "modules/observability/alarms.json"), "utf8");
   const alarms = z.array(Alarm).parse(JSON.parse(text));
   expect(alarms.map(({ summary: _summary, statistic: _statistic, ...alarm }) => alarm)).toEqual(expected);
-  // The worst of several supervisors counts.
-  for (const { operator, statistic } of alarms) {
-    expect(statistic).toBe(operator === undefined ? "absent" : operator === ">" ? "max" : "min");
+  // The worst of several supervisors counts, and of what they counted the sum.
+  for (const { operator, statistic, outcome } of alarms) {
+    const worst = operator === undefined ? "absent" : operator === ">" ? "max" : "min";
+    expect(statistic).toBe(outcome === undefined ? worst : "sum");
   }
 });
 

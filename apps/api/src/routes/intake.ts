@@ -1,7 +1,7 @@
 import { DeadLetter, type DeadLetters } from "@flotilla/workflow";
 import type { FastifyInstance } from "fastify";
 import { z } from "zod";
-import { expectOperator } from "../authentication.ts";
+import { refuseOthersThanOperators } from "../authentication.ts";
 import { parse } from "../parse.ts";
 import { DeadLetterParameters } from "../query.ts";
 
@@ -21,8 +21,8 @@ export function intakeRoutes(app: FastifyInstance, { deadLetters }: { deadLetter
         problems: ["invalid-body", "forbidden"],
       },
     },
+    onRequest: refuseOthersThanOperators,
     handler: async (request) => {
-      expectOperator(request);
       const { limit } = parse(DeadLetterParameters, request.query, "/query");
       return { deadLetters: await deadLetters.list(limit) };
     },

@@ -3,6 +3,10 @@
 locals {
   metrics = "multi_agent"
   alarms  = { for alarm in jsondecode(file("${path.module}/alarms.json")) : alarm.name => alarm }
+  # Counters are posted as what they rose by in a minute.
+  selectors = { for name, alarm in local.alarms :
+    name => "${alarm.metric}[${try(alarm.windowMinutes, 1)}m]${can(alarm.outcome) ? "{outcome = \"${alarm.outcome}\"}" : ""}"
+  }
 }
 
 resource "oci_ons_notification_topic" "alarms" {
@@ -29,7 +33,7 @@ resource "oci_monitoring_alarm" "this" {
   display_name          = each.key
   is_enabled            = true
   severity              = each.value.severity
-  query                 = each.value.statistic == "absent" ? "${each.value.metric}[1m].absent()" : "${each.value.metric}[1m].${each.value.statistic}() ${each.value.operator} ${each.value.threshold}"
+  query                 = each.value.statistic == "absent" ? "${local.selectors[each.key]}.absent()" : "${local.selectors[each.key]}.${each.value.statistic}() ${each.value.operator} ${each.value.threshold}"
   pending_duration      = "PT${each.value.forMinutes}M"
   resolution            = "1m"
   message_format        = "ONS_OPTIMIZED"

@@ -14,7 +14,7 @@ locals {
   alarm_charts = [
     for name, alarm in local.alarms : {
       title  = "${name} (${alarm.operator} ${alarm.threshold})"
-      mql    = "${alarm.metric}[auto].${alarm.statistic}()"
+      mql    = "${replace(local.selectors[name], "/\\[\\d+m\\]/", "[auto]")}.${alarm.statistic}()"
       series = "name"
     } if alarm.statistic != "absent"
   ]

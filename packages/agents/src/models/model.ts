@@ -8,6 +8,8 @@ export type LanguageModel = LanguageModelV4;
 export interface Model {
   /** Which model answers, as reports name it. */
   readonly name: string;
+  /** Whose service is called for it; undefined where it runs in this process. */
+  readonly provider?: string;
   /** What it costs; undefined where nobody has said. */
   readonly price?: Price | undefined;
   /** Most tokens of one answer, where a budget bounds what it costs; 4,096 unless set. */
@@ -31,7 +33,8 @@ export interface ModelSettings {
 export function createModel(settings?: ModelSettings): Model {
   if (!settings) return { name: "extractive", price: free, load: onceLoaded(loadExtractive) };
   const { model: name, price, maxOutputTokens } = settings;
-  return { name, price, maxOutputTokens, load: onceLoaded(() => loadCompatible(settings)) };
+  const provider = new URL(settings.baseUrl).host;
+  return { name, provider, price, maxOutputTokens, load: onceLoaded(() => loadCompatible(settings)) };
 }
 
 async function loadCompatible({ baseUrl, apiKey, model }: ModelSettings): Promise<LanguageModel> {

@@ -6,6 +6,7 @@ import { shardTag } from "../keys.ts";
 import type { Scripts } from "../scripts.ts";
 import { WorkflowArchive } from "./archive.ts";
 import { copyKeys } from "./key-copy.ts";
+import { copyPauses } from "./pause-copy.ts";
 import { sayHowFar } from "./progress.ts";
 import { Shipper, shipEveryMs } from "./shipper.ts";
 
@@ -53,10 +54,15 @@ export class Relay {
   readonly #stopping = new AbortController();
   /** Workflows that could not be shipped: since when, and when they were last tried, in the time of `performance.now()`. */
   readonly #failing = new Map<string, { since: number; triedAt: number }>();
-  #lateMs = 0;
+  /** Since when it has been trying in vain; undefined while what it tries is done. */
+  #awaySince: number | undefined;
+  /** By shard, as the last take of it found: while much is caught up with, a round takes long. */
+  readonly #lateMs = new Map<string, number>();
+  #teller: NodeJS.Timeout | undefined;
   #loop: Promise<void> | undefined;
   #lagMs = 0;
   #keys = "";
+  #pauses = "";
   #toldAt = -Infinity;
   #prunedAt = performance.now();
 
@@ -67,12 +73,20 @@ export class Relay {
   }
 
   start(): void {
+    // Also while a call waits for an archive that is away: that may be half a minute.
+    this.#teller = setInterval(() => this.#measure(), tellEveryMs).unref();
     this.#loop = this.#run();
   }
 
   async stop(): Promise<void> {
     this.#stopping.abort();
+    clearInterval(this.#teller);
     await this.#loop;
+  }
+
+  /** How long the archive has been lacking what it lacks most, in ms. */
+  get lagMs(): number {
+    return this.#lagMs;
   }
 
   async #run(): Promise<void> {
@@ -81,6 +95,8 @@ export class Relay {
       let pauseMs = pollMs;
       try {
         const failures = await this.#round();
+        // Where nothing was left to try, another supervisor has done it.
+        if (failures.length === 0) this.#awaySince = undefined;
         this.#measure();
         await this.#tell();
         if (failures.length > 0) {
@@ -100,7 +116,6 @@ export class Relay {
   /** Ships what is due; answers what went wrong. */
   async #round(): Promise<unknown[]> {
     const failures: unknown[] = [];
-    this.#lateMs = 0;
     await Promise.all(
       this.#deps.shards.map(async (shard) => {
         for (;;) {
@@ -122,19 +137,21 @@ export class Relay {
     const reply = await this.#deps.scripts.call("relay", shardTag(shard), [takenAtOnce, holdMs, shipEveryMs]);
     // See the header of lua/relay.lua for the shape.
     const [turns, lateMs, ...ids] = reply as [number, number, ...string[]];
-    this.#lateMs = Math.max(this.#lateMs, lateMs);
+    this.#lateMs.set(shard, lateMs);
     return { turns, ids };
   }
 
   async #ship(id: string, failures: unknown[]): Promise<void> {
     // One that failed says that the others would: they wait for the next round.
     if (failures.length > 0 || this.#stopping.signal.aborted) return;
+    const began = performance.now();
+    this.#awaySince ??= began;
     try {
       await this.#shipper.ship(id);
       this.#failing.delete(id);
+      this.#awaySince = undefined;
     } catch (error) {
-      const now = performance.now();
-      this.#failing.set(id, { since: this.#failing.get(id)?.since ?? now, triedAt: now });
+      this.#failing.set(id, { since: this.#failing.get(id)?.since ?? began, triedAt: performance.now() });
       failures.push(error);
     }
   }
@@ -147,16 +164,18 @@ export class Relay {
       if (now - triedAt > 3 * holdMs) this.#failing.delete(id);
       else failingMs = Math.max(failingMs, now - since);
     }
-    this.#lagMs = Math.max(this.#lateMs, failingMs);
+    const awayMs = this.#awaySince === undefined ? 0 : now - this.#awaySince;
+    this.#lagMs = Math.max(...this.#lateMs.values(), failingMs, awayMs);
     this.#deps.metrics.checkpointLagSeconds.set(this.#lagMs / 1000);
   }
 
-  /** What a rebuild needs beside the workflows: the API keys, and until when the archive was complete. */
+  /** What a rebuild needs beside the workflows: the API keys, what is paused, and until when the archive was complete. */
   async #tell(): Promise<void> {
     if (performance.now() - this.#toldAt < tellEveryMs) return;
     this.#toldAt = performance.now();
     const { connection, objects } = this.#deps;
     this.#keys = await copyKeys(connection, objects, this.#keys);
+    this.#pauses = await copyPauses(connection, objects, this.#pauses);
     await sayHowFar(objects, Date.now() - this.#lagMs - shipEveryMs);
   }
 

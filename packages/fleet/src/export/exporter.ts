@@ -31,6 +31,8 @@ export interface ExporterDeps {
   scripts: Scripts;
   events: StreamWriter;
   shards: readonly string[];
+  /** How far the archive is behind, in ms: what it lacks the stream lacks too. */
+  archiveLagMs(): number;
   metrics: Metrics;
   logger: Logger;
 }
@@ -124,7 +126,8 @@ export class Exporter {
     if (!this.#lag) return;
     const { ms, at } = this.#lag;
     // What waits for nothing grows no older.
-    this.#deps.metrics.exportLagSeconds.set(ms === 0 ? 0 : (ms + performance.now() - at) / 1000);
+    const ownMs = ms === 0 ? 0 : ms + performance.now() - at;
+    this.#deps.metrics.exportLagSeconds.set(Math.max(ownMs, this.#deps.archiveLagMs()) / 1000);
   }
 }
 

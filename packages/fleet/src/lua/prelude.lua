@@ -205,3 +205,22 @@ local function closeItems(id, tenant, seq)
   if wasOpen then redis.call('HSET', indexKey(id), 'items', left) end
   return wasOpen
 end
+
+-- Agent types that are paused; only for scripts on `{fleet}`.
+local PAUSED = SHARD .. ':paused' -- agent type -> 'since in ms', blank, 'id of the API key'; '' once it was resumed
+local function pausedSince(agent)
+  return tonumber(string.match(redis.call('HGET', PAUSED, agent) or '', '^%d+') or 0)
+end
+
+-- Circuits that are open; only for scripts on `{fleet}`.
+local CIRCUITS = SHARD .. ':circuits' -- circuit -> 'until when', blank, 'how often it was opened in a row'
+local function probesKey(circuit) return SHARD .. ':probes:' .. circuit end -- caller -> when its probe counts no more
+-- One that nobody has tried for so long after its time is closed: nobody knows, and nobody asks.
+local FORGET_MS = 600000
+local function openCircuit(circuit)
+  local till, breaks = string.match(redis.call('HGET', CIRCUITS, circuit) or '', '^(%d+) (%d+)$')
+  if not till then return nil, 0 end
+  if tonumber(till) + FORGET_MS > NOW then return tonumber(till), tonumber(breaks) end
+  redis.call('HDEL', CIRCUITS, circuit)
+  return nil, 0
+end
