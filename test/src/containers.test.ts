@@ -127,7 +127,13 @@ test("the local Oracle Cloud of compose is healthy, lets in who has its key, and
   }
   const folder = await mkdtemp(join(tmpdir(), "flotilla-compose-"));
   // Another loopback address stands for the name of the container.
-  const environment = { PATH: process.env.PATH ?? "", HOST: "127.0.0.2", PORT: "0", FLOTILLA_DATA_DIR: folder };
+  const environment = {
+    PATH: process.env.PATH ?? "",
+    HOST: "127.0.0.2",
+    PORT: "0",
+    FLOTILLA_DATA_DIR: folder,
+    LOG_LEVEL: "error",
+  };
   const child = fork(join(root, oci?.command?.[0] ?? ""), { env: environment, stdio: "inherit" });
   try {
     const [ready]: unknown[] = await once(child, "message");

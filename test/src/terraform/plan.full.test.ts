@@ -162,7 +162,7 @@ describeTerraform("the configuration for Oracle Cloud, before a stand-in of its 
     const anonymous = routes.filter((route) => route.request_policies[0]?.authorization[0]?.type === "ANONYMOUS");
     expect(anonymous.map(({ path }) => path)).toEqual(["/health", "/ready", "/openapi.json"]);
     const cancel = routes.find(({ path }) => path === "/v1/workflows/{id}/cancel");
-    expect(cancel?.backend[0]?.url).toBe(`http://10.0.2.20/v1/workflows/\${request.path[id]}/cancel`);
+    expect(cancel?.backend[0]?.url).toBe("http://10.0.2.20/v1/workflows/${request.path[id]}/cancel");
   });
 
   test("spreads the nodes over all availability domains", () => {

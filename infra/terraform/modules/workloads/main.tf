@@ -6,11 +6,16 @@ locals {
     flotilla-api = [
       { may = "manage objects", where = "target.bucket.name = '${var.checkpoint_bucket}'" },
       { may = "read buckets", where = "target.bucket.name = '${var.checkpoint_bucket}'" },
+      # Requests that come in by streams.
+      { may = "read streams", where = null },
+      { may = "use stream-pull", where = null },
       { may = "use log-content", where = null },
     ]
     flotilla-supervisor = [
       { may = "manage objects", where = "target.bucket.name = '${var.checkpoint_bucket}'" },
       { may = "read buckets", where = "target.bucket.name = '${var.checkpoint_bucket}'" },
+      # Events that go out.
+      { may = "read streams", where = null },
       { may = "use stream-push", where = null },
       { may = "use log-content", where = null },
       { may = "use metrics", where = "target.metrics.namespace = 'multi_agent'" },
