@@ -8,7 +8,7 @@ import { countsOf } from "./series.ts";
 const tellEveryMs = 10_000;
 
 /** How long what was counted in a minute is kept, in ms: longer than monitoring takes it. */
-export const keptMs = 7_200_000;
+const keptMs = 7_200_000;
 
 export interface TallyOptions {
   redis: RedisSettings;
