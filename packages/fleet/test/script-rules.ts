@@ -7,6 +7,7 @@ import { fencingRules } from "./rules/fencing.ts";
 import { forkRules } from "./rules/forks.ts";
 import { itemRules } from "./rules/items.ts";
 import { lookRules } from "./rules/looks.ts";
+import { monitoringRules } from "./rules/monitoring.ts";
 import { readingRules } from "./rules/reading.ts";
 import { registryRules } from "./rules/registry.ts";
 import { retryRules } from "./rules/retries.ts";
@@ -30,5 +31,6 @@ export function scriptRules(connection: () => Connection): void {
   signalRules(newShard);
   spendingRules(newShard);
   describe("fencing", () => fencingRules(newShard));
+  describe("monitoring", () => monitoringRules(connection));
   describe("registry", () => registryRules(connection));
 }

@@ -1,3 +1,4 @@
+export * from "./audit.ts";
 export { planTaskOf, undoRequests } from "./compensation.ts";
 export * from "./cost.ts";
 export * from "./decide.ts";
@@ -12,6 +13,7 @@ export * from "./intake.ts";
 export * from "./item.ts";
 export * from "./json.ts";
 export * from "./look-ahead.ts";
+export * from "./monitoring.ts";
 export * from "./plan.ts";
 export * from "./ports.ts";
 export * from "./probe-input.ts";

@@ -39,6 +39,8 @@ local function statusListKey(tenant, status) return SHARD .. ':list:' .. tenant 
 local function tagListKey(tenant, tag, value) return SHARD .. ':list:' .. tenant .. ':tag:' .. tag .. '=' .. value end
 local RELAY_EVERY_MS = 1000
 
+local function tallyKey(minute) return SHARD .. ':tally:' .. minute end -- series -> what the fleet counted in that minute
+
 local function leaseMember(id, task) return id .. '|' .. task end
 
 local time = redis.call('TIME')
