@@ -1,4 +1,4 @@
-import type { Artifact, Json, PhaseRequest } from "@flotilla/workflow";
+import type { Artifact, Json, PhaseRequest, Revision } from "@flotilla/workflow";
 import type { ToolSet } from "ai";
 import type { z } from "zod";
 import type { Effect, EffectCall } from "./effect.ts";
@@ -26,6 +26,11 @@ export interface AgentContext {
   readonly epoch: number;
   /** Aborted when the task is cancelled, superseded, timed out or handed back. */
   readonly signal: AbortSignal;
+  /**
+   * What was wrong with the phases that this task appended before, where it is to make them anew; models are told by
+   * themselves. A step or an effect with the very input that it had before is replayed, with any other it runs anew.
+   */
+  readonly revision: Revision | undefined;
   /**
    * Runs `fn` once and records its result; every later claim or attempt replays the record and does not run it.
    * A replay with another `input` fails the task as `nondeterministic`. Steps of one name are numbered in the order of

@@ -52,8 +52,9 @@ export interface RunContext {
 export function createContext(run: Run): RunContext {
   const { task, agent, journal, model, signal } = run;
   const blobs = patientBlobs(run.blobs, signal);
-  const { scope = "" } = task;
-  const steps = new Steps({ journal, blobs, signal, scope, mayReplay: task.attempt > 1 || task.claim > 1 });
+  const { scope = "", revision } = task;
+  const mayReplay = task.attempt > 1 || task.claim > 1;
+  const steps = new Steps({ journal, blobs, signal, scope, revision: revision?.number ?? 0, mayReplay });
   const waits = new Waits(steps);
   const written = new Map<string, Artifact>();
   const { tenant, workflowId, taskId, attempt, claim, epoch } = task;
@@ -67,6 +68,7 @@ export function createContext(run: Run): RunContext {
     claim,
     epoch,
     signal,
+    revision,
     modelName: model.name,
 
     async step(name, input, fn) {
@@ -103,7 +105,15 @@ export function createContext(run: Run): RunContext {
 
     generate: (generation) =>
       generate(
-        { model, steps, effects, waits, signal, granted: () => grantedTools(agent.tools?.(ctx) ?? {}, task.grant) },
+        {
+          model,
+          steps,
+          effects,
+          waits,
+          revision,
+          signal,
+          granted: () => grantedTools(agent.tools?.(ctx) ?? {}, task.grant),
+        },
         generation,
       ),
 
@@ -116,7 +126,8 @@ export function createContext(run: Run): RunContext {
         });
       }
       // A step of its own: written within a step that is replayed and so not run, it is still on record.
-      const artifact = await steps.run(steps.keyFor(artifactKey + name), { name, contentType }, async () => {
+      const input = { name, contentType, ...(revision && { revision: revision.number }) };
+      const artifact = await steps.run(steps.keyFor(artifactKey + name), input, async () => {
         const { sha256, bytes } = await blobs.put(Buffer.from(content), signal);
         return { name, contentType, bytes, sha256 };
       });

@@ -36,6 +36,7 @@ const idleContext: AgentContext = {
   claim: 0,
   epoch: 0,
   signal: AbortSignal.abort(),
+  revision: undefined,
   modelName: "",
   step: refuse,
   effect: refuse,

@@ -1,4 +1,4 @@
-import { TaskError } from "@flotilla/workflow";
+import { type Revision, TaskError } from "@flotilla/workflow";
 import type { ModelMessage, StepResult, ToolSet } from "ai";
 import { z } from "zod";
 import type { Generation } from "./agent.ts";
@@ -22,6 +22,8 @@ export interface GenerateDeps {
   waits: Waits;
   /** The tools that the agent declares. */
   granted: () => ToolSet;
+  /** What was wrong with what the task made of its models' answers before. */
+  revision: Revision | undefined;
   signal: AbortSignal;
 }
 
@@ -62,7 +64,7 @@ class Conversation {
     this.#key = deps.steps.keyFor("#generate");
     const granted = grantTools(generation.tools, deps.granted());
     this.#tools = durableTools(granted, deps, this.#key, (error) => this.#failure.keep(error));
-    this.#messages = [{ role: "user", content: generation.prompt }];
+    this.#messages = [{ role: "user", content: generation.prompt + refusalOf(deps.revision) }];
     this.#maxTurns = generation.maxTurns ?? defaultMaxTurns;
   }
 
@@ -114,6 +116,13 @@ class Conversation {
     const message = `the model did not answer within ${this.#maxTurns} turns`;
     return new TaskError({ class: "data", code: "too-many-turns", message });
   }
+}
+
+/** What a model is told of the plan before, which its answers have led to. */
+function refusalOf(revision: Revision | undefined): string {
+  if (!revision) return "";
+  const problems = revision.problems.map(({ path, message }) => `- ${path}: ${message}`);
+  return ["\n\nThe plan that this led to before was sent back. Mend what is wrong with it:", ...problems].join("\n");
 }
 
 /** The first error of a tool that no model can mend; the loop of the SDK would only tell the model. */

@@ -133,12 +133,12 @@ export class Claims {
       if (typeof kept === "string") values.set(taskId, await readOutput(this.#blobs, kept));
     }
     const { tenant, workflowId, taskId, agent, attempt, epoch } = claim;
-    const { grant, scope } = claim.spec;
+    const { grant, scope, revision } = claim.spec;
     // What an agent handed over is as it stands: a text of its that looks like a template is none.
     const input = grant
       ? claim.spec.input
       : resolveTemplates(claim.spec.input, { input: claim.workflowInput, output: (id) => values.get(id) });
-    const own = { ...(grant ? { grant } : {}), ...(scope === undefined ? {} : { scope }) };
+    const own = { ...(grant && { grant }), ...(scope !== undefined && { scope }), ...(revision && { revision }) };
     return { tenant, workflowId, taskId, agent, input, attempt, claim: claim.claim, epoch, ...own };
   }
 
@@ -192,7 +192,8 @@ export class Claims {
       ...(artifacts?.length ? { artifacts } : {}),
       ...(append ? { append } : {}),
     };
-    const kept = await keepOutput(this.#blobs, json, bytes);
+    // Beside the log an earlier try may have left an output, which would hide one that only the log has.
+    const kept = await keepOutput(this.#blobs, json, bytes, attempt > 1 ? 0 : loggedOutputBytes);
     return this.#record(claim, "completed", kept, !append, {
       type: "task.completed",
       taskId,

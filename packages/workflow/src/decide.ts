@@ -6,8 +6,9 @@ import { type Dispatch, schedulingOf } from "./dispatch.ts";
 import { StateDraft } from "./fold.ts";
 import { isParkedOn, judgeHandoff } from "./handoff.ts";
 import { lookAhead, type Wave } from "./look-ahead.ts";
-import { type AgentCatalog, planIssues } from "./plan.ts";
-import { PhaseRequest, type Priority } from "./request.ts";
+import type { AgentCatalog } from "./plan.ts";
+import { judgeProposal } from "./proposal.ts";
+import type { Priority } from "./request.ts";
 import { recoveryEvent } from "./recover.ts";
 import { verdictFailure } from "./verdict.ts";
 import {
@@ -21,7 +22,6 @@ import {
   type WorkflowState,
 } from "./state.ts";
 import type { Gift } from "./wait.ts";
-import { z } from "zod";
 
 /**
  * The longest that an open workflow goes without somebody looking at it, in ms. A job that waits in its queue is looked
@@ -229,6 +229,7 @@ class Decider {
     this.#judgeExpired();
     this.#expire();
     this.#carryOutVerdicts();
+    this.#judgeProposals();
     this.#judgeHandoffs();
     for (const { id: taskId, attempt } of newlyUndone(this.#state)) {
       this.#emit({ type: "task.compensated", taskId, attempt, data: {} });
@@ -291,32 +292,9 @@ class Decider {
   }
 
   #judgeProposals(): void {
-    for (const { id: taskId, agent, attempt, stage, origin } of this.#state.tasks.values()) {
-      if (stage.kind !== "proposing") continue;
-      const refuse = (message: string) =>
-        this.#emit({
-          type: "task.failed",
-          taskId,
-          attempt,
-          data: { error: { class: "data", code: "invalid-plan", message } },
-        });
-      if (!this.#look.agents.get(agent)?.mayPlan || origin?.grant.mayPlan === false) {
-        refuse(`agents of type ${agent} may not append phases`);
-        continue;
-      }
-      const parsed = z.array(PhaseRequest).safeParse(stage.append);
-      if (!parsed.success) {
-        refuse(z.prettifyError(parsed.error));
-        continue;
-      }
-      const before = this.#state.phases.map((phase) => phase.request);
-      const issues = planIssues(parsed.data, this.#look.agents, ["append"], before);
-      if (issues.length > 0) {
-        refuse(issues.map(({ path, message }) => `${path}: ${message}`).join("; "));
-        continue;
-      }
-      const { defaults } = this.#look;
-      this.#emit({ type: "workflow.planned", data: { by: taskId, phases: parsed.data, defaults } });
+    for (const task of this.#state.tasks.values()) {
+      const event = judgeProposal(this.#state, task, this.#look);
+      if (event) this.#emit(event);
     }
   }
 

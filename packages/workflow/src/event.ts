@@ -4,9 +4,11 @@ import { ItemDecision, OpenedItem, Quarantine } from "./item.ts";
 import type { Json } from "./json.ts";
 import { RecoveryTable } from "./recovery.ts";
 import { PhaseRequest, WorkflowRequest } from "./request.ts";
+import { Revision } from "./revision.ts";
 import { SignalWait, TaskGrant } from "./wait.ts";
 
 const JsonValue = z.custom<Json>();
+const revisionDoc = { description: "what is wrong with the phases that it appended, for the next try" };
 const Scheduled = z.object({ taskId: z.string(), attempt: z.int(), dispatch: z.int() });
 
 /** A file that an agent made; the content is the blob of that hash. */
@@ -94,7 +96,7 @@ export const EventBody = z.discriminatedUnion("type", [
       append: z.array(z.unknown()).exactOptional(),
     }),
   ),
-  taskEvent("task.failed", z.object({ error: Failure })),
+  taskEvent("task.failed", z.object({ error: Failure, revision: Revision.exactOptional().meta(revisionDoc) })),
   taskEvent(
     "task.released",
     z.object({
@@ -108,6 +110,7 @@ export const EventBody = z.discriminatedUnion("type", [
       error: Failure,
       notBefore: z.int(),
       agent: z.string().exactOptional().meta({ description: "the fallback that takes over; left out for another try" }),
+      revision: Revision.exactOptional().meta(revisionDoc),
     }),
   ),
   taskEvent("task.timed_out", z.object({ timeoutMs: z.int() })),

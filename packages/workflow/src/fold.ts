@@ -1,9 +1,11 @@
 import { undoTasks } from "./compensation.ts";
 import { addedPhases, type EventOf, type PlanDefaults, requestedPhases, type WorkflowEvent } from "./event.ts";
-import { type Failure, isolationDeaths } from "./failure.ts";
-import { itemIdOf, type ItemKind, itemSeqOf } from "./item.ts";
-import { needsOf } from "./plan.ts";
+import type { Failure } from "./failure.ts";
+import { itemIdOf } from "./item.ts";
+import { againAfter, isOpen, waitingFor } from "./item-stage.ts";
+import { plannedTasks } from "./planned-tasks.ts";
 import { recoveryOf } from "./recovery.ts";
+import type { Revision } from "./revision.ts";
 import type { PhaseRequest } from "./request.ts";
 import {
   fatalFailure,
@@ -56,25 +58,6 @@ function submitted(id: string, event: WorkflowEvent & EventOf<"workflow.submitte
     updatedAt: createdAt,
     endedAt: undefined,
   };
-}
-
-/** The stage of a task whose item has just been opened. */
-function waitingFor(item: string, { at, data }: WorkflowEvent & EventOf<"item.opened">): TaskStage {
-  const expiry = "expiresInMs" in data ? { expiresAt: at + data.expiresInMs } : {};
-  const failure = "error" in data.detail ? { error: data.detail.error } : {};
-  return { kind: "waiting", since: at, item, about: data.kind, ...expiry, ...failure };
-}
-
-/** Whether a task waits for this item, and nobody has said yet what is to become of it. */
-function isOpen(stage: TaskStage, item: string): stage is Extract<TaskStage, { kind: "waiting" }> {
-  if (stage.kind !== "waiting" || stage.verdict !== undefined) return false;
-  return itemSeqOf(stage.item) === itemSeqOf(item);
-}
-
-/** How a task goes on that a person lets try again: one in quarantine alone, any other with its attempts anew. */
-function againAfter({ attempt }: TaskState, about: ItemKind): Partial<TaskState> {
-  const again = { attempt: attempt + 1, dispatch: 0 };
-  return about === "quarantine" ? { ...again, deaths: isolationDeaths } : { ...again, firstAttempt: attempt + 1 };
 }
 
 /** Whether the plan is not there yet: all that stands is the planner's own task. */
@@ -167,7 +150,7 @@ export class StateDraft {
       case "task.completed":
         return this.#completed(event);
       case "task.failed":
-        return this.#failed(event.taskId, event.data.error, event.at);
+        return this.#failed(event.taskId, event.data.error, event.at, event.data.revision);
       case "task.timed_out":
         return this.#failed(
           event.taskId,
@@ -353,10 +336,13 @@ export class StateDraft {
   }
 
   #retrying({ taskId, at, attempt, data }: WorkflowEvent & EventOf<"task.retrying">): void {
-    const { notBefore, agent } = data;
+    const { notBefore, agent, revision } = data;
     const change = { attempt, dispatch: 0 };
-    // The fallback takes over once, with attempts of its own, and is not blamed for who died before.
-    const takeOver = agent === undefined ? {} : { agent, fallback: undefined, firstAttempt: attempt, deaths: 0 };
+    // Phases that were refused spend no attempt: the work itself has not failed.
+    const anew = revision === undefined ? {} : { revision, firstAttempt: attempt };
+    // The fallback takes over once, with attempts of its own, and is not blamed for who died before, nor for its phases.
+    const own = { fallback: undefined, firstAttempt: attempt, deaths: 0, revision: undefined };
+    const takeOver = agent === undefined ? anew : { agent, ...own };
     this.#stage(taskId, { kind: "pending", since: at, notBefore }, { ...change, ...takeOver });
   }
 
@@ -398,22 +384,23 @@ export class StateDraft {
     );
   }
 
-  #failed(taskId: string, error: Failure, at: number): void {
+  #failed(taskId: string, error: Failure, at: number, revision?: Revision): void {
     const task = this.#tasks.get(taskId);
     if (!task) return;
+    const told = revision === undefined ? {} : { revision };
     // What a person has given up is not tried again.
     const next = task.stage.kind === "waiting" ? "fail" : recoveryOf(task, error, this.#state.recovery);
     switch (next) {
       case "retry":
-        return this.#stage(taskId, { kind: "failing", since: at, error });
+        return this.#stage(taskId, { kind: "failing", since: at, error }, told);
       case "fallback":
       case "escalate":
-        return this.#stage(taskId, { kind: "failing", since: at, error, next });
+        return this.#stage(taskId, { kind: "failing", since: at, error, next }, told);
       case "fail":
-        return this.#stage(taskId, { kind: "failed", at, error });
+        return this.#stage(taskId, { kind: "failed", at, error }, told);
       case "abort":
         // Whoever handed it over is told, and ends the workflow or does not.
-        return this.#stage(taskId, { kind: "failed", at, error, ...(task.origin ? {} : { ends: "workflow" }) });
+        return this.#stage(taskId, { kind: "failed", at, error, ...(task.origin ? {} : { ends: "workflow" }) }, told);
     }
   }
 
@@ -446,42 +433,12 @@ export class StateDraft {
     });
   }
 
-  #addPhases(phases: readonly PhaseRequest[], { attempts }: PlanDefaults, at: number): void {
+  #addPhases(phases: readonly PhaseRequest[], defaults: PlanDefaults, at: number): void {
     const all = [...this.#phases.map((phase) => phase.request), ...phases];
-    for (const phase of phases) this.#addPhase(all, phase, attempts, at);
-  }
-
-  #addPhase(all: readonly PhaseRequest[], request: PhaseRequest, defaultAttempts: number, at: number): void {
-    const phase = this.#phases.length;
-    this.#phases.push({ request, open: request.tasks.length });
-    request.tasks.forEach((task, index) =>
-      this.#tasks.set(task.id, {
-        id: task.id,
-        phase,
-        agent: task.agent,
-        input: task.input,
-        needs: needsOf(all, phase, index),
-        dependsOn: task.dependsOn ?? [],
-        priority: task.priority ?? this.#state.request.priority ?? "normal",
-        timeoutMs: task.timeoutMs,
-        deadline: task.deadline === undefined ? undefined : Date.parse(task.deadline),
-        attempts: task.retry?.attempts ?? defaultAttempts,
-        backoffMs: task.retry?.backoffMs ?? 1000,
-        fallback: task.fallback,
-        recovery: task.recovery ?? {},
-        undoes: undefined,
-        onFailure: task.onFailure ?? "fail",
-        compensate: task.compensate,
-        doneSeq: 0,
-        origin: undefined,
-        stage: { kind: "pending", since: at },
-        attempt: 1,
-        firstAttempt: 1,
-        dispatch: 0,
-        epoch: 0,
-        deaths: 0,
-        startedAt: undefined,
-      }),
-    );
+    for (const request of phases) {
+      const tasks = plannedTasks(this.#state, all, this.#phases.length, defaults, at);
+      this.#phases.push({ request, open: tasks.length });
+      for (const task of tasks) this.#tasks.set(task.id, task);
+    }
   }
 }

@@ -2,7 +2,7 @@ import type { Artifact } from "./event.ts";
 import type { ApprovalRequest, Doubt } from "./item.ts";
 import type { Failure } from "./failure.ts";
 import type { Json } from "./json.ts";
-import type { PhaseRequest } from "./request.ts";
+import type { Revision } from "./revision.ts";
 import type { HandoffRequest, SignalWait, TaskGrant } from "./wait.ts";
 
 /** Content-addressed storage: a blob is named by the SHA-256 (hex) of its bytes and never changes. */
@@ -36,6 +36,8 @@ export interface ClaimedTask {
   epoch: number;
   /** Begins the keys of its steps where the agent took over from another, whose steps are not its own. */
   scope?: string;
+  /** What was wrong with the phases that it appended last, where it is to make them anew. */
+  revision?: Revision;
 }
 
 /** A step that has run: its result, or where the result is kept. */
@@ -79,7 +81,7 @@ export interface Journal {
 
 /** How a claimed task ended, as its executor sees it. */
 export type TaskOutcome =
-  | { kind: "completed"; output: Json; artifacts?: Artifact[]; append?: PhaseRequest[] }
+  | { kind: "completed"; output: Json; artifacts?: Artifact[]; append?: unknown[] }
   | { kind: "failed"; error: Failure }
   /** An effect may have happened and nobody knows: the task waits for a person, its attempt unspent. */
   | { kind: "parked"; doubt: Doubt }

@@ -72,14 +72,3 @@ export const WorkflowRequest = z
     message: "give a plan or an agent, not both",
   });
 export type WorkflowRequest = z.infer<typeof WorkflowRequest>;
-
-/** One thing that is wrong with a request, at a JSON pointer (RFC 6901) into it. */
-export interface Issue {
-  path: string;
-  code: string;
-  message: string;
-}
-
-export function jsonPointer(path: readonly PropertyKey[]): string {
-  return path.map((part) => `/${String(part).replaceAll("~", "~0").replaceAll("/", "~1")}`).join("");
-}

@@ -6,6 +6,7 @@ import type { ItemKind } from "./item.ts";
 import type { Json } from "./json.ts";
 import type { Needs } from "./plan.ts";
 import type { AgentRecovery, Recoverable } from "./recovery.ts";
+import type { Revision } from "./revision.ts";
 import type { PhaseRequest, Priority, TaskRequest, WorkflowRequest } from "./request.ts";
 import type { WorkflowStatus } from "./view.ts";
 import type { Gift, SignalWait } from "./wait.ts";
@@ -72,6 +73,8 @@ export interface TaskState extends Recoverable {
   readonly compensate: TaskRequest["compensate"] | undefined;
   /** Place of the line that completed it; 0 before. */
   readonly doneSeq: number;
+  /** What was wrong with the phases that it appended last; undefined while nothing was. */
+  readonly revision: Revision | undefined;
   /** Undefined for a task of the plan. */
   readonly origin: TaskOrigin | undefined;
   readonly stage: TaskStage;

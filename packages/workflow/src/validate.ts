@@ -1,6 +1,7 @@
 import { type AgentCatalog, planIssues } from "./plan.ts";
 import { probeInputIssues } from "./probe-input.ts";
-import { type Issue, jsonPointer, type WorkflowRequest } from "./request.ts";
+import { type Issue, jsonPointer } from "./issue.ts";
+import type { WorkflowRequest } from "./request.ts";
 
 /** The agent type that tests drive a fleet with. */
 const probe = "probe";

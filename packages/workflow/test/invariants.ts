@@ -2,6 +2,7 @@ import {
   fold,
   isOutstanding,
   isSettled,
+  maxRevisions,
   type PhaseRequest,
   type TaskStage,
   type TaskState,
@@ -187,7 +188,12 @@ class Walk {
       return;
     }
     if (event.type === "task.retrying") {
-      const { agent } = event.data;
+      const { agent, revision } = event.data;
+      if (revision) {
+        const isNext = revision.number === (task.revision?.number ?? 0) + 1 && revision.number <= maxRevisions;
+        if (kind !== "proposing" || !isNext) report("validity", `${task.id} is ${kind}, and told ${revision.number}`);
+        return;
+      }
       if (kind !== "failing" || event.attempt !== task.attempt + 1) report("validity", `${task.id} is ${kind}`);
       if (agent !== undefined && agent !== task.fallback) report("validity", `${agent} takes ${task.id} over`);
       if (agent === undefined && event.attempt - task.firstAttempt >= task.attempts)

@@ -90,7 +90,9 @@ export class ProgressTracker {
         return `${event.taskId} failed: ${event.data.error.message} (${event.data.error.code})`;
       case "task.retrying":
         this.#set(event.taskId, { state: "retrying", message: event.data.error.message });
-        return `${event.taskId} will be tried again`;
+        return event.data.revision
+          ? `${event.taskId} is told what is wrong with its plan: ${event.data.error.message}`
+          : `${event.taskId} will be tried again`;
       case "task.timed_out":
         return `${event.taskId} ran out of time`;
       case "task.crashed":
