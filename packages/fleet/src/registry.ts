@@ -1,4 +1,4 @@
-import type { AgentDescriptor } from "@flotilla/workflow";
+import type { AgentCatalog, AgentDescriptor } from "@flotilla/workflow";
 import { fleetTag } from "./keys.ts";
 import type { Scripts } from "./scripts.ts";
 
@@ -34,4 +34,9 @@ export async function registeredAgents(scripts: Scripts): Promise<RegisteredAgen
     agents.push({ descriptor, workers: Number(flat[index + 2]) });
   }
   return agents.toSorted((a, b) => (a.descriptor.type < b.descriptor.type ? -1 : 1));
+}
+
+/** The agent types of now, as plans are judged by them. */
+export async function agentCatalog(scripts: Scripts): Promise<AgentCatalog> {
+  return new Map((await registeredAgents(scripts)).map(({ descriptor }) => [descriptor.type, descriptor]));
 }

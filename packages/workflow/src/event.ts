@@ -45,6 +45,17 @@ function taskEvent<T extends string, D extends z.ZodType>(type: T, data: D) {
   });
 }
 
+/** Of a task, or of the whole workflow where a person is asked about its plan. */
+function itemEvent<T extends string, D extends z.ZodType>(type: T, data: D) {
+  return z.object({
+    type: z.literal(type),
+    taskId: z.string().exactOptional(),
+    attempt: z.int().exactOptional(),
+    epoch: z.int().exactOptional(),
+    data,
+  });
+}
+
 /** What happened, before the log gave it its place (`seq`) and its time (`at`). */
 export const EventBody = z.discriminatedUnion("type", [
   workflowEvent(
@@ -159,8 +170,8 @@ export const EventBody = z.discriminatedUnion("type", [
   taskEvent("handoff.completed", z.object({ handoff: z.int() })),
   taskEvent("handoff.failed", z.object({ handoff: z.int(), error: Failure })),
   taskEvent("handoff.rolled_back", z.object({ handoff: z.int(), error: Failure })),
-  taskEvent("item.opened", OpenedItem),
-  taskEvent(
+  itemEvent("item.opened", OpenedItem),
+  itemEvent(
     "item.settled",
     z.object({
       item: z.string(),
@@ -171,7 +182,7 @@ export const EventBody = z.discriminatedUnion("type", [
       edit: JsonValue.exactOptional().meta({ description: "in place of the arguments" }),
     }),
   ),
-  taskEvent("item.expired", z.object({ item: z.string() })),
+  itemEvent("item.expired", z.object({ item: z.string() })),
   taskEvent("repair.applied", z.object({ kind: z.enum(["job-missing", "rebuilt"]), dispatch: z.int() })),
 ]);
 export type EventBody = z.infer<typeof EventBody>;

@@ -5,6 +5,7 @@ import { itemIdOf } from "./item.ts";
 import { againAfter, isOpen, waitingFor } from "./item-stage.ts";
 import { plannedTasks } from "./planned-tasks.ts";
 import { recoveryOf } from "./recovery.ts";
+import { gateAfter, isAsked, type PlanGate } from "./plan-approval.ts";
 import type { Revision } from "./revision.ts";
 import type { PhaseRequest } from "./request.ts";
 import {
@@ -12,6 +13,7 @@ import {
   isSettled,
   type ItemVerdict,
   type PhaseState,
+  type Proposal,
   type TaskStage,
   type TaskState,
   type WorkflowState,
@@ -45,6 +47,7 @@ function submitted(id: string, event: WorkflowEvent & EventOf<"workflow.submitte
     tasks: new Map(),
     concurrency: 1,
     isPlanned: false,
+    planGate: undefined,
     signals: new Map(),
     handoffs: new Map(),
     recovery: {},
@@ -142,11 +145,11 @@ export class StateDraft {
       case "repair.applied":
         return this.#repaired(event);
       case "item.opened":
-        return this.#stage(event.taskId, waitingFor(itemIdOf(this.#state.id, event.seq), event));
+        return this.#asked(event);
       case "item.settled":
         return this.#settled(event);
       case "item.expired":
-        return this.#judged(event.taskId, event.data.item, { kind: "expired" });
+        return this.#expired(event);
       case "task.completed":
         return this.#completed(event);
       case "task.failed":
@@ -217,6 +220,7 @@ export class StateDraft {
   #reopen(at: number): void {
     const { endedAt, status, request } = this.#state;
     if (endedAt !== undefined && status !== "failed" && status !== "aborted") return;
+    this.#set({ planGate: undefined });
     for (const task of this.#tasks.values()) {
       // Who handed over does it again, and hands over anew.
       if (!task.origin && (task.stage.kind === "cancelled" || fatalFailure(task))) this.#reopenTask(task, at);
@@ -346,9 +350,31 @@ export class StateDraft {
     this.#stage(taskId, { kind: "pending", since: at, notBefore }, { ...change, ...takeOver });
   }
 
+  #asked(event: WorkflowEvent & EventOf<"item.opened">): void {
+    const { seq, at, taskId } = event;
+    const item = itemIdOf(this.#state.id, seq);
+    if (taskId === undefined) return this.#set({ planGate: { kind: "asked", item, since: at } });
+    this.#stage(taskId, waitingFor(item, event, this.#tasks.get(taskId)?.stage));
+  }
+
+  #expired({ taskId, at, data: { item } }: WorkflowEvent & EventOf<"item.expired">): void {
+    if (taskId === undefined) return this.#set({ planGate: undefined });
+    const stage = this.#tasks.get(taskId)?.stage;
+    // What is planned is still to be asked about: nobody has said anything against it.
+    if (stage && isOpen(stage, item) && stage.proposal) {
+      return this.#stage(taskId, { kind: "proposing", since: at, ...stage.proposal });
+    }
+    this.#judged(taskId, item, { kind: "expired" });
+  }
+
   #settled({ taskId, at, data }: WorkflowEvent & EventOf<"item.settled">): void {
+    if (taskId === undefined) {
+      if (isAsked(this.#state.planGate, data.item)) this.#set({ planGate: gateAfter(data) });
+      return;
+    }
     const task = this.#tasks.get(taskId);
     if (!task || !isOpen(task.stage, data.item)) return;
+    if (task.stage.proposal) return this.#settledPlan(taskId, task.stage.proposal, gateAfter(data), at);
     switch (data.decision) {
       case "approve":
       case "edit":
@@ -365,6 +391,16 @@ export class StateDraft {
       case "abort":
         return this.#ended(task, at, data.decision);
     }
+  }
+
+  /** A plan that is denied ends the workflow, and the next look says so. */
+  #settledPlan(taskId: string, { output, append }: Proposal, word: PlanGate, since: number): void {
+    if (word.kind !== "approved") {
+      this.#set({ planGate: word });
+      return this.#stage(taskId, { kind: "proposing", since, output, append });
+    }
+    const phases = word.phases ? [...word.phases] : append;
+    this.#stage(taskId, { kind: "proposing", since, output, append: phases, isApproved: true });
   }
 
   #judged(taskId: string, item: string, verdict: ItemVerdict): void {
@@ -417,7 +453,7 @@ export class StateDraft {
     if (proposer?.stage.kind === "proposing") {
       this.#stage(by, { kind: "completed", at: event.at, output: proposer.stage.output });
     }
-    const { request } = this.#state;
+    const { request, status } = this.#state;
     const phases = addedPhases(event, request);
     if (!this.#state.isPlanned) {
       this.#phases.length = 0;
@@ -428,7 +464,7 @@ export class StateDraft {
       recovery: defaults.recovery ?? {},
       defaultAttempts: defaults.attempts,
       isPlanned: true,
-      status: by === "router" ? "planning" : "running",
+      status: by === "router" ? "planning" : phases.length > 0 ? "running" : status,
       concurrency: request.concurrency ?? defaults.concurrency,
     });
   }

@@ -12,6 +12,7 @@ export * from "./item.ts";
 export * from "./json.ts";
 export * from "./look-ahead.ts";
 export * from "./plan.ts";
+export { type PlanGate, planEditIssues } from "./plan-approval.ts";
 export * from "./ports.ts";
 export * from "./probe-input.ts";
 export * from "./project.ts";

@@ -3,11 +3,16 @@ import { isolationDeaths } from "./failure.ts";
 import { type ItemKind, itemSeqOf } from "./item.ts";
 import type { TaskStage, TaskState } from "./state.ts";
 
-/** The stage of a task whose item has just been opened. */
-export function waitingFor(item: string, { at, data }: WorkflowEvent & EventOf<"item.opened">): TaskStage {
+/** The stage of a task whose item has just been opened, and which was in `stage` before. */
+export function waitingFor(
+  item: string,
+  { at, data }: WorkflowEvent & EventOf<"item.opened">,
+  stage: TaskStage | undefined,
+): TaskStage {
   const expiry = "expiresInMs" in data ? { expiresAt: at + data.expiresInMs } : {};
   const failure = "error" in data.detail ? { error: data.detail.error } : {};
-  return { kind: "waiting", since: at, item, about: data.kind, ...expiry, ...failure };
+  const proposal = stage?.kind === "proposing" ? { proposal: { output: stage.output, append: stage.append } } : {};
+  return { kind: "waiting", since: at, item, about: data.kind, ...expiry, ...failure, ...proposal };
 }
 
 /** Whether a task waits for this item, and nobody has said yet what is to become of it. */

@@ -78,7 +78,7 @@ export function projectTask(
     id: task.id,
     phase: state.phases[task.phase]?.request.name ?? "",
     agent: task.agent,
-    status: statusOf(task),
+    status: gateOf(state, task) ? "waiting" : statusOf(task),
     attempt: task.attempt,
     dependsOn: [...task.dependsOn],
     ...(waitingFor ? { waitingFor } : {}),
@@ -156,8 +156,16 @@ function statusOf({ stage }: TaskState): TaskStatus {
   }
 }
 
+/** The question about the plan of the request that a task waits for which could run otherwise. */
+function gateOf(state: WorkflowState, task: TaskState) {
+  const { planGate: gate } = state;
+  return gate?.kind === "asked" && task.stage.kind === "pending" && isReady(state, task) ? gate : undefined;
+}
+
 function waitOf(state: WorkflowState, task: TaskState): WaitingFor | undefined {
   const { stage } = task;
+  const gate = gateOf(state, task);
+  if (gate) return { reason: "person", since: time(gate.since), item: gate.item };
   if (isSettled(stage) || stage.kind === "running" || stage.kind === "proposing" || !("since" in stage))
     return undefined;
   const since = time(stage.since);

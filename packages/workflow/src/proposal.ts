@@ -2,6 +2,7 @@ import { z } from "zod";
 import type { EventBody, PlanDefaults } from "./event.ts";
 import { type Issue, schemaIssues } from "./issue.ts";
 import { type AgentCatalog, planIssues } from "./plan.ts";
+import { planItem } from "./plan-approval.ts";
 import { PhaseRequest } from "./request.ts";
 import { maxRevisions, problemsInWords, revisionAfter } from "./revision.ts";
 import type { TaskState, WorkflowState } from "./state.ts";
@@ -10,7 +11,8 @@ const Phases = z.array(PhaseRequest);
 
 /**
  * What becomes of the phases that a task appends: they are planned, or go back to the task with all that is wrong with
- * them. The third time they fail it, and the recovery table says what follows. Nothing for a task that appends none.
+ * them. The third time they fail it, and the recovery table says what follows. Nothing for a task that appends none, and
+ * for one of whose phases a person is to be asked.
  */
 export function judgeProposal(
   state: WorkflowState,
@@ -25,13 +27,22 @@ export function judgeProposal(
   }
   if (state.compensation) return refused(taskId, attempt, "nothing is planned while what was done is undone");
   const judged = phasesOf(stage.append, state, agents);
-  if (judged.phases) return { type: "workflow.planned", data: { by: taskId, phases: judged.phases, defaults } };
+  if (judged.phases) {
+    const isAsked = state.request.approvePlan && !stage.isApproved && judged.phases.length > 0;
+    return isAsked ? undefined : { type: "workflow.planned", data: { by: taskId, phases: judged.phases, defaults } };
+  }
   const { problems } = judged;
   const revision = revisionAfter(task.revision, problems);
   const error = invalidPlan(problemsInWords(problems));
   return revision.number > maxRevisions
     ? { type: "task.failed", taskId, attempt, data: { error, revision } }
     : { type: "task.retrying", taskId, attempt: attempt + 1, data: { error, notBefore: now, revision } };
+}
+
+/** The question about the phases of a task, all of which have been judged, where a person is to be asked. */
+export function askAboutProposal({ id: taskId, attempt, stage }: TaskState): EventBody | undefined {
+  if (stage.kind !== "proposing") return undefined;
+  return { type: "item.opened", taskId, attempt, data: planItem(taskId, Phases.parse(stage.append)) };
 }
 
 /** The phases that a value stands for, or everything that is wrong with it. */

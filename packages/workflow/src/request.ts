@@ -54,6 +54,9 @@ export const WorkflowRequest = z
     input: z.union([z.string(), z.record(z.string(), JsonValue)]),
     plan: PlanRequest.exactOptional(),
     agent: AgentType.exactOptional(),
+    approvePlan: z.boolean().exactOptional().meta({
+      description: "whether a person is to approve what is planned before it runs, be it asked for or made by agents",
+    }),
     priority: Priority.exactOptional(),
     deadline: z.iso.datetime({ offset: true }).exactOptional(),
     startAt: z.iso.datetime({ offset: true }).exactOptional(),

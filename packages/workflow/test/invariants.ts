@@ -1,4 +1,5 @@
 import {
+  type EventOf,
   fold,
   isOutstanding,
   isSettled,
@@ -22,6 +23,11 @@ export interface Violation {
   seq: number;
   detail: string;
 }
+
+type ItemEvent = Extract<WorkflowEvent, { type: "item.opened" | "item.settled" | "item.expired" }>;
+
+/** A line about a task. */
+type TaskEvent = Extract<WorkflowEvent, { taskId: string }> | (ItemEvent & { taskId: string });
 
 /** One step of a workflow or a task, as docs/state-machine.md draws it. */
 export interface Step {
@@ -82,6 +88,8 @@ class Walk {
       case "workflow.planned":
         if (before.isPlanned && before.tasks.get(event.data.by)?.stage.kind !== "proposing")
           report("validity", "a plan of nobody");
+        if (before.request.approvePlan && !isAllowed(before, event.data))
+          report("validity", "a plan that nobody allowed");
         return;
       case "workflow.compensating":
         return this.#judgeUndoing(before, event.data.tasks, report);
@@ -101,9 +109,6 @@ class Walk {
       case "task.timed_out":
       case "task.crashed":
       case "task.quarantined":
-      case "item.opened":
-      case "item.settled":
-      case "item.expired":
       case "handoff.requested":
       case "handoff.accepted":
       case "handoff.completed":
@@ -113,6 +118,16 @@ class Walk {
       case "task.cancelled":
       case "task.compensated":
         return this.#judgeTask(before, event, report);
+      case "item.opened":
+      case "item.settled":
+      case "item.expired": {
+        const { taskId } = event;
+        if (taskId !== undefined) return this.#judgeTask(before, { ...event, taskId }, report);
+        const isOpen = before.planGate?.kind === "asked" && event.type !== "item.opened";
+        const isNew = before.planGate === undefined && event.type === "item.opened";
+        if (before.isPlanned || (!isOpen && !isNew)) report("validity", `the plan is ${before.planGate?.kind}`);
+        return;
+      }
       case "workflow.completed":
         for (const { id, stage, onFailure } of before.tasks.values()) {
           if (!isSettled(stage)) report("validity", `${id} is ${stage.kind}`);
@@ -167,11 +182,7 @@ class Walk {
     }
   }
 
-  #judgeTask(
-    before: WorkflowState,
-    event: Extract<WorkflowEvent, { taskId: string }>,
-    report: (rule: Rule, detail: string) => void,
-  ): void {
+  #judgeTask(before: WorkflowState, event: TaskEvent, report: (rule: Rule, detail: string) => void): void {
     const task = before.tasks.get(event.taskId);
     if (!task) return report("validity", `${event.taskId} is not in the plan`);
     const { kind } = task.stage;
@@ -222,6 +233,10 @@ class Walk {
       if (kind !== "condemned") report("validity", `${task.id} is ${kind}`);
       return;
     }
+    if (event.type === "item.opened" && event.data.kind === "plan") {
+      if (kind !== "proposing") report("validity", `${task.id} is ${kind}`);
+      return;
+    }
     if (event.type === "item.opened" && ["escalation", "compensation-failed"].includes(event.data.kind)) {
       if (task.stage.kind !== "failing" || task.stage.next !== "escalate") report("validity", `${task.id} is ${kind}`);
       return;
@@ -249,6 +264,14 @@ class Walk {
     const all = outstanding.reduce((sum, count) => sum + count, 0);
     if (all > after.concurrency) report("concurrency", `${all} at once`);
   }
+}
+
+/** Whether a person has allowed what is planned, or nobody has to: the planner itself, and nothing. */
+function isAllowed({ planGate, tasks }: WorkflowState, { by, phases }: EventOf<"workflow.planned">["data"]): boolean {
+  if (by === "router" || phases?.length === 0) return true;
+  if (by === "request") return planGate?.kind === "approved";
+  const stage = tasks.get(by)?.stage;
+  return stage?.kind === "proposing" && stage.isApproved === true;
 }
 
 /** The tasks that must be settled before this one, read straight from the contract. */

@@ -149,7 +149,7 @@ const taskSeed = (withTimeouts: boolean): fc.Arbitrary<TaskSeed> =>
     append: often<TaskSeed["append"]>(
       "none",
       fc.constantFrom("sequential", "parallel", "mended", "invalid", "forbidden"),
-      7,
+      3,
     ),
   });
 
@@ -249,7 +249,7 @@ function built(
   seeds: readonly PhaseSeed[],
   concurrency: number | undefined,
   planning: Planning | undefined,
-  more: Pick<WorkflowRequest, "startAt" | "deadline">,
+  more: Pick<WorkflowRequest, "approvePlan" | "startAt" | "deadline">,
 ) {
   // Any task may depend on any other, as far as that makes no circle; else on the ones before it.
   const free = phasesOf(seeds, (_, count) => count);
@@ -297,11 +297,14 @@ export function scenarios(faults: Faults, { timeouts = false, persistent = false
       concurrency: often<number | undefined>(undefined, fc.integer({ min: 1, max: 4 }), 1),
       planning: often<Planning | undefined>(undefined, planning),
       retries: persistent ? fc.constant(enoughRetries) : fc.nat(faults.retries ? 2 : 0),
+      // What a person says about a plan is not the same in every order.
+      approvePlan: timeouts ? often(false, fc.constant(true), 2) : fc.constant(false),
       times: timeouts ? often<Times>({}, times, 4) : fc.constant<Times>({}),
       choices: fc.array(fc.nat(9999), { maxLength: 400, size: "max" }),
     })
-    .map(({ seeds, concurrency, planning, retries, times: { startMs, deadlineMs }, choices }) => ({
+    .map(({ seeds, concurrency, planning, retries, approvePlan, times: { startMs, deadlineMs }, choices }) => ({
       ...built(persistent ? seeds.map(withoutLoss) : seeds, concurrency, planning, {
+        ...given("approvePlan", approvePlan || undefined),
         ...given("startAt", timeAfter(startMs)),
         ...given("deadline", timeAfter(deadlineMs)),
       }),
