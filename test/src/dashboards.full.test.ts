@@ -39,7 +39,7 @@ const queries = dashboards.flatMap(({ file, dashboard }) =>
 );
 
 /** Of what the fleet of this test does not do, there is nothing to show. */
-const isEmpty = /flotilla_model_tokens_total/;
+const isEmpty = /flotilla_model_(tokens|cost_usd)_total/;
 /** Whether two supervisors or workers met is chance. */
 const mayBeEmpty = /flotilla_fenced_writes_total/;
 const isNoNumber = /^handoff_success_rate$/;

@@ -12,9 +12,10 @@ const redis = redisSettings(config);
 const redisCheck = new RedisCheck(redis, logger);
 const agent = await findAgent(config);
 const workerId = `${hostname()}.${process.pid}`;
-const execution = createExecution(config, agent, logger, (tokens) => {
-  metrics.modelTokens.inc({ agent_type: agent.type, direction: "input" }, tokens.input);
-  metrics.modelTokens.inc({ agent_type: agent.type, direction: "output" }, tokens.output);
+const execution = createExecution(config, agent, logger, ({ input, output, microUsd }) => {
+  metrics.modelTokens.inc({ agent_type: agent.type, direction: "input" }, input);
+  metrics.modelTokens.inc({ agent_type: agent.type, direction: "output" }, output);
+  metrics.modelCostUsd.inc({ agent_type: agent.type }, microUsd / 1_000_000);
 });
 const { blobs, archive, services: storage, executor } = execution;
 const worker = new AgentWorker({

@@ -9,7 +9,7 @@ import {
   redisEnvironment,
   storageEnvironment,
   supervisorEnvironment,
-} from "@flotilla/runtime";
+} from "@flotilla/runtime/configuration";
 import { z } from "zod";
 
 const cliEnvironment = z.object({

@@ -1,6 +1,6 @@
 import { ProblemError, UnreachableError } from "@flotilla/client";
-import { ConfigError } from "@flotilla/runtime";
-import { RedisSetupError } from "@flotilla/redis";
+import { ConfigError } from "@flotilla/runtime/configuration";
+import { RedisSetupError } from "@flotilla/redis/choice";
 
 /** What the exit code of `flotilla` says; 69 and 78 as in sysexits.h. */
 export const exitCode = {

@@ -2,7 +2,6 @@ import { type Client, createClient } from "@flotilla/client";
 import type { CliConfig } from "./config.ts";
 import { agentCounts } from "./local/agent-counts.ts";
 import type { DataDir } from "./local/data-dir.ts";
-import { startLocalFleet } from "./local/local-fleet.ts";
 import type { Lock } from "./local/lock.ts";
 import { isGraceful, nameOf } from "./local/process-words.ts";
 import type { Terminal } from "./terminal.ts";
@@ -21,6 +20,7 @@ export async function withOwnFleet<T>(own: OwnFleet, work: (client: Client) => P
   const { terminal, config } = own;
   terminal.note("starting a fleet for this call");
   let isUp = false;
+  const { startLocalFleet } = await import("./local/local-fleet.ts");
   const fleet = await startLocalFleet({
     ...own,
     port: 0,

@@ -13,6 +13,7 @@ export const requestOptions = {
   agent: z.string().exactOptional(),
   priority: z.string().exactOptional(),
   concurrency: z.string().exactOptional(),
+  budget: z.string().exactOptional(),
   tag: z.array(z.string()).default([]),
 };
 type RequestOptions = z.output<z.ZodObject<typeof requestOptions>>;
@@ -24,6 +25,7 @@ export function addRequestOptions(command: Command): Command {
     .addOption(new Option("--agent <type>", "give the input to this agent alone"))
     .addOption(new Option("--priority <priority>", "how urgent it is").choices(["critical", "high", "normal", "low"]))
     .addOption(new Option("--concurrency <n>", "tasks that may run at once"))
+    .addOption(new Option("--budget <amounts>", "what it may spend on models, as usd=1.50,tokens=100000"))
     .addOption(
       new Option("--tag <key=value>", "tag to find it by; may be given again").argParser(
         (tag: string, before: string[] | undefined) => [...(before ?? []), tag],
@@ -52,11 +54,22 @@ export async function requestFrom(
     ...(options.agent !== undefined && { agent: options.agent }),
     ...(options.priority !== undefined && { priority: options.priority }),
     ...(options.concurrency !== undefined && { concurrency: Number(options.concurrency) }),
+    ...(options.budget !== undefined && { budget: budgetFrom(options.budget) }),
     ...(options.tag.length > 0 && { tags: Object.fromEntries(options.tag.map(splitTag)) }),
   };
   const parsed = WorkflowRequest.safeParse(request);
   if (parsed.success) return parsed.data;
   throw new CliError(exitCode.usage, describeIssues("the request is not valid", parsed.error));
+}
+
+/** What is no amount is left to the schema of a request, which knows what a budget is. */
+function budgetFrom(text: string): Record<string, number> {
+  return Object.fromEntries(
+    text.split(",").map((part) => {
+      const [unit = "", amount = ""] = part.split("=");
+      return [unit, Number(amount)];
+    }),
+  );
 }
 
 /** The folder as an absolute path. Throws with 2 when it is not there. */

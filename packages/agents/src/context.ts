@@ -14,6 +14,7 @@ import { Effects } from "./effects.ts";
 import { generate } from "./generate.ts";
 import type { Model } from "./models/model.ts";
 import { patientBlobs } from "./patient-blobs.ts";
+import { Purse } from "./purse.ts";
 import { Steps } from "./steps.ts";
 import { Waits } from "./waits.ts";
 
@@ -56,6 +57,7 @@ export function createContext(run: Run): RunContext {
   const mayReplay = task.attempt > 1 || task.claim > 1;
   const steps = new Steps({ journal, blobs, signal, scope, revision: revision?.number ?? 0, mayReplay });
   const waits = new Waits(steps);
+  const purse = new Purse({ journal, model, budget: task.budget, signal });
   const written = new Map<string, Artifact>();
   const { tenant, workflowId, taskId, attempt, claim, epoch } = task;
   const effects = new Effects({ steps, journal, keyPrefix: `${workflowId}/${taskId}`, signal });
@@ -108,6 +110,7 @@ export function createContext(run: Run): RunContext {
         {
           model,
           steps,
+          purse,
           effects,
           waits,
           revision,

@@ -1,20 +1,36 @@
 import type { LanguageModelV4CallOptions, LanguageModelV4GenerateResult } from "@ai-sdk/provider";
 import type { Json, JsonObject } from "@flotilla/workflow";
 import type { LanguageModelMiddleware } from "ai";
+import { tokensOf } from "./models/metered.ts";
+import type { Purse } from "./purse.ts";
 import type { Steps } from "./steps.ts";
 
-/**
- * Makes each call of a model a durable step under `key`, so that a finished call is never paid for twice.
- * `beforeCall` may throw to end the conversation before the next call.
- */
-export function durableCalls(steps: Steps, key: string, beforeCall: () => void): LanguageModelMiddleware {
+/** What calls of a model are made with. */
+export interface CallDeps {
+  steps: Steps;
+  purse: Purse;
+  /** Begins the keys of their steps. */
+  key: string;
+  /** May throw to end the conversation before the next call. */
+  beforeCall: () => void;
+}
+
+/** Makes each call of a model a durable step, so that a finished call is never paid for twice. */
+export function durableCalls({ steps, purse, key, beforeCall }: CallDeps): LanguageModelMiddleware {
   return {
     specificationVersion: "v4",
+    async transformParams({ params }) {
+      const { maxOutputTokens = purse.maxOutputTokens } = params;
+      return maxOutputTokens === undefined ? params : { ...params, maxOutputTokens };
+    },
     async wrapGenerate({ doGenerate, params }) {
       beforeCall();
-      const record = await steps.run(steps.keyFor(`${key}/model`), requestOf(params), async () =>
-        recordOf(await doGenerate()),
-      );
+      const request = requestOf(params);
+      const record = await steps.runPaid(steps.keyFor(`${key}/model`), request, async () => {
+        const bytes = Buffer.byteLength(JSON.stringify(request));
+        const { result, hold } = await purse.call(bytes, async () => doGenerate());
+        return { result: recordOf(result), payment: purse.payment(tokensOf(result.usage), hold) };
+      });
       return resultOf(record);
     },
   };

@@ -6,6 +6,7 @@ import { durableCalls } from "./durable-model.ts";
 import { durableTools, grantTools } from "./durable-tools.ts";
 import type { Effects } from "./effects.ts";
 import type { Model } from "./models/model.ts";
+import type { Purse } from "./purse.ts";
 import type { Steps } from "./steps.ts";
 import type { Waits } from "./waits.ts";
 
@@ -18,6 +19,7 @@ const defaultMaxTurns = 16;
 export interface GenerateDeps {
   model: Model;
   steps: Steps;
+  purse: Purse;
   effects: Effects;
   waits: Waits;
   /** The tools that the agent declares. */
@@ -71,14 +73,15 @@ class Conversation {
   /** Lets the model call tools until it answers, and gives the answer as it stands. */
   async nextAnswer(): Promise<string> {
     if (this.#turns >= this.#maxTurns) throw this.#tooManyTurns();
-    const { steps, signal } = this.#deps;
+    const { steps, purse, signal } = this.#deps;
     const [{ generateText, isStepCount, Output, wrapLanguageModel }, model] = await Promise.all([
       import("ai"),
       this.#deps.model.load(),
     ]);
     const { system, answer } = this.#generation;
+    const calls = { steps, purse, key: this.#key, beforeCall: () => this.#failure.rethrow() };
     const result = await generateText({
-      model: wrapLanguageModel({ model, middleware: durableCalls(steps, this.#key, () => this.#failure.rethrow()) }),
+      model: wrapLanguageModel({ model, middleware: durableCalls(calls) }),
       instructions: system,
       messages: this.#messages,
       tools: this.#tools,

@@ -9,7 +9,7 @@ export { createExecutor, type ExecutorOptions } from "./execute.ts";
 export { createIsolatedExecutor, type IsolationOptions } from "./isolation/run-isolated.ts";
 export { serveTask } from "./isolation/serve-task.ts";
 export { AgentModuleError, loadAgents } from "./load-agents.ts";
-export { meteredModel, type TokenCount } from "./models/metered.ts";
+export { meteredModel } from "./models/metered.ts";
 export { createModel, type LanguageModel, type Model, type ModelSettings } from "./models/model.ts";
 export { createProbe } from "./probe/probe.ts";
 export type { ApprovalQuestion } from "./waits.ts";

@@ -6,6 +6,7 @@ import {
   type Journal,
   type JournalEntry,
   type Json,
+  type Payment,
   type RecordedStep,
   ShutdownError,
   TaskError,
@@ -90,6 +91,15 @@ export class Steps {
    * many steps, the reason of the signal when it is aborted, and whatever `fn` or the journal throw.
    */
   async run<T extends Json>(key: string, input: Json, fn: (signal: AbortSignal) => Promise<T>): Promise<T> {
+    return this.runPaid(key, input, async (signal) => ({ result: await fn(signal), payment: undefined }));
+  }
+
+  /** As `run`, for a step that costs something: what it cost is counted in the moment that its result is on record. */
+  async runPaid<T extends Json>(
+    key: string,
+    input: Json,
+    fn: (signal: AbortSignal) => Promise<{ result: T; payment: Payment | undefined }>,
+  ): Promise<T> {
     const { signal, journal } = this.#options;
     const { inputHash, known } = await this.find(key, input);
     if (known) {
@@ -99,10 +109,11 @@ export class Steps {
     }
 
     signal.throwIfAborted();
-    const text = JSON.stringify(await fn(signal)) ?? "null";
+    const { result, payment } = await fn(signal);
+    const text = JSON.stringify(result) ?? "null";
     // A shutdown still keeps what has been paid for: the claim stands until the task is handed back.
     if (signal.aborted && !(signal.reason instanceof ShutdownError)) throw signal.reason;
-    await journal.record({ key, inputHash, result: await this.keep(text) });
+    await journal.record({ key, inputHash, result: await this.keep(text) }, payment);
     // Parsed from what was recorded, so it has the type of what `fn` gave.
     return JSON.parse(text) as T;
   }

@@ -67,6 +67,8 @@ async function runTask(
       intend: async (entry) => void entries.push(entry),
       conclude: async (entry) => void entries.push(entry),
       withdraw: async () => {},
+      hold: async () => "held",
+      release: async () => {},
       progress: async (message) => void run.messages.push(message),
     },
     signal: new AbortController().signal,

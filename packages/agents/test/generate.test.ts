@@ -1,10 +1,10 @@
 import { type ScriptedModel, type ScriptedReply, startScriptedModel } from "@flotilla/testkit";
-import { type ClaimedTask, ClaimLostError, TaskError } from "@flotilla/workflow";
+import { type ClaimedTask, ClaimLostError, type Spend, TaskError } from "@flotilla/workflow";
 import { tool, type ToolSet } from "ai";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { z } from "zod";
 import { type Agent, defineAgent, type Generation } from "../src/agent.ts";
-import { meteredModel, type TokenCount } from "../src/models/metered.ts";
+import { meteredModel } from "../src/models/metered.ts";
 import { createModel } from "../src/models/model.ts";
 import { Rig } from "./rig.ts";
 
@@ -109,17 +109,18 @@ describe("a model", () => {
   });
 
   test("that is metered tells the tokens of each call that was made, and of none that is replayed", async () => {
-    const counts: TokenCount[] = [];
-    const model = createModel({ baseUrl: provider.baseUrl, apiKey: "sk-test", model: "scripted-1" });
+    const counts: Spend[] = [];
+    const price = { input: 2, output: 8 };
+    const model = createModel({ baseUrl: provider.baseUrl, apiKey: "sk-test", model: "scripted-1", price });
     const rig = new Rig(
       agentOf({}, new Weather()),
-      meteredModel(model, (tokens) => counts.push(tokens)),
+      meteredModel(model, (spend) => counts.push(spend)),
     );
     provider.say(ask("Bern"), say("20 degrees."));
     await rig.run();
     expect(counts).toEqual([
-      { input: 10, output: 5 },
-      { input: 10, output: 5 },
+      { input: 10, output: 5, microUsd: 60 },
+      { input: 10, output: 5, microUsd: 60 },
     ]);
     await rig.run(laterClaim);
     expect(counts).toHaveLength(2);

@@ -15,6 +15,8 @@ class CallLog implements Journal {
 
   load = () => this.#call("load", [{ key: "old", inputHash: "h", result: 1 }]);
   record = (...args: unknown[]) => this.#call("record", undefined, args);
+  hold = (...args: unknown[]) => this.#call("hold", "busy" as const, args);
+  release = (...args: unknown[]) => this.#call("release", undefined, args);
   intend = (...args: unknown[]) => this.#call("intend", undefined, args);
   conclude = (...args: unknown[]) => this.#call("conclude", undefined, args);
   withdraw = (...args: unknown[]) => this.#call("withdraw", undefined, args);
@@ -46,12 +48,14 @@ test("a task runs in another process, and its outcome is that of its executor, h
 
 test("its journal is the one of its worker, which makes every call", async () => {
   const journal = new CallLog();
-  expect(await run("journal", { journal })).toEqual({ kind: "completed", output: ["old"] });
+  expect(await run("journal", { journal })).toEqual({ kind: "completed", output: ["old", "busy"] });
   expect(journal.calls).toEqual([
     ["load"],
+    ["hold", "call", { microUsd: 1, input: 2, output: 3 }],
+    ["release", "call"],
     ["intend", { key: "pay", inputHash: "h", intent: { class: "unsafe", key: "k" } }],
     ["conclude", { key: "pay", inputHash: "h", result: { value: 1 } }],
-    ["record", { key: "count", inputHash: "h", result: { value: 2 } }],
+    ["record", { key: "count", inputHash: "h", result: { value: 2 } }, { spend: { microUsd: 1, input: 2, output: 3 } }],
     ["withdraw", "gone"],
     ["progress", "half way"],
   ]);

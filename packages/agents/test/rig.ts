@@ -3,6 +3,9 @@ import { createLogger } from "@flotilla/runtime";
 import {
   type BlobStore,
   ClaimLostError,
+  type HoldAnswer,
+  type Payment,
+  type Spend,
   type ClaimedTask,
   type Journal,
   type JournalEntry,
@@ -18,6 +21,11 @@ class MemoryJournal implements Journal {
   readonly entries: JournalEntry[] = [];
   readonly messages: string[] = [];
   loads = 0;
+  /** What was set apart and is neither paid for nor released. */
+  readonly holds = new Map<string, Spend>();
+  readonly payments: Spend[] = [];
+  /** What the next holds are answered; `held` after that. */
+  readonly nextHolds: HoldAnswer[] = [];
   /** How many more records are taken before the claim is lost, as if the worker had died there. */
   recordsLeft = Number.POSITIVE_INFINITY;
 
@@ -26,8 +34,20 @@ class MemoryJournal implements Journal {
     return structuredClone(this.entries);
   }
 
-  async record(entry: JournalEntry): Promise<void> {
+  async record(entry: JournalEntry, payment?: Payment): Promise<void> {
     this.#write(entry);
+    if (!payment) return;
+    this.payments.push(payment.spend);
+    if (payment.hold !== undefined) this.holds.delete(payment.hold);
+  }
+
+  async hold(hold: string, atMost: Spend): Promise<HoldAnswer> {
+    this.holds.set(hold, atMost);
+    return this.nextHolds.shift() ?? "held";
+  }
+
+  async release(hold: string): Promise<void> {
+    this.holds.delete(hold);
   }
 
   async intend(entry: JournalEntry): Promise<void> {

@@ -209,7 +209,9 @@ export class AgentWorker implements Service {
     const journal = claims.journal(claim);
     return {
       load: () => this.#insist(() => journal.load()),
-      record: (entry) => this.#insist(() => journal.record(entry)),
+      record: (entry, payment) => this.#insist(() => journal.record(entry, payment)),
+      hold: (hold, atMost) => this.#insist(() => journal.hold(hold, atMost)),
+      release: (hold) => this.#insist(() => journal.release(hold)),
       intend: (entry) => this.#insist(() => journal.intend(entry)),
       conclude: (entry) => this.#insist(() => journal.conclude(entry)),
       withdraw: (key) => this.#insist(() => journal.withdraw(key)),

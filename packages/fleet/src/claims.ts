@@ -5,9 +5,11 @@ import {
   ClaimLostError,
   type Dispatch,
   type EventBody,
+  type HoldAnswer,
   type Journal,
   type JournalEntry,
   type Json,
+  type Payment,
   resolveTemplates,
   ShutdownError,
   StoreUnavailableError,
@@ -133,12 +135,17 @@ export class Claims {
       if (typeof kept === "string") values.set(taskId, await readOutput(this.#blobs, kept));
     }
     const { tenant, workflowId, taskId, agent, attempt, epoch } = claim;
-    const { grant, scope, revision } = claim.spec;
+    const { grant, scope, budget, revision } = claim.spec;
     // What an agent handed over is as it stands: a text of its that looks like a template is none.
     const input = grant
       ? claim.spec.input
       : resolveTemplates(claim.spec.input, { input: claim.workflowInput, output: (id) => values.get(id) });
-    const own = { ...(grant && { grant }), ...(scope !== undefined && { scope }), ...(revision && { revision }) };
+    const own = {
+      ...(grant && { grant }),
+      ...(budget && { budget }),
+      ...(scope !== undefined && { scope }),
+      ...(revision && { revision }),
+    };
     return { tenant, workflowId, taskId, agent, input, attempt, claim: claim.claim, epoch, ...own };
   }
 
@@ -224,14 +231,20 @@ export class Claims {
   /** The journal of a claimed task. */
   journal(claim: Claim): Journal {
     const { tag, workflowId, taskId, attempt, epoch, holder } = claim;
-    const write = async (kind: StepWrite, key: string, value?: unknown) => {
-      const item = [workflowId, taskId, epoch, holder, kind, key, value === undefined ? "" : JSON.stringify(value)];
+    const write = async (kind: StepWrite, key: string, value?: unknown, before = "") => {
+      const text = value === undefined ? "" : before + JSON.stringify(value);
+      const item = [workflowId, taskId, epoch, holder, kind, key, text];
       // What an effect does outside outlives any failover of Redis, so its intent must.
       const answer = await (kind === "intent"
         ? this.#scripts.durably("step", tag, item)
         : this.#scripts.item("step", tag, item));
       if (answer === "kept") return kind === "intent" ? this.#archive(workflowId) : undefined;
       this.#onRefused("step");
+      throw new ClaimLostError(lostReason(answer));
+    };
+    const held = (answer: Reply): HoldAnswer => {
+      if (answer === "held" || answer === "busy" || answer === "exhausted") return answer;
+      this.#onRefused("hold");
       throw new ClaimLostError(lostReason(answer));
     };
     return {
@@ -243,7 +256,14 @@ export class Claims {
           entries.push(JSON.parse(flat[index] ?? "") as JournalEntry);
         return Promise.all(entries.map((entry) => withGiven(this.#scripts, this.#blobs, claim, entry)));
       },
-      record: (entry) => write("result", entry.key, entry),
+      record: (entry, payment) =>
+        payment ? write("paid", entry.key, entry, paymentText(payment)) : write("result", entry.key, entry),
+      hold: async (hold, atMost) => {
+        const { microUsd = "", tokens = "" } = claim.spec.budget ?? {};
+        const bounds = [atMost.microUsd, atMost.input + atMost.output, microUsd, tokens];
+        return held(await this.#scripts.item("hold", tag, [workflowId, taskId, epoch, holder, hold, ...bounds]));
+      },
+      release: (hold) => write("release", hold),
       intend: (entry) => write("intent", entry.key, entry),
       conclude: (entry) => write("outcome", entry.key, entry),
       withdraw: (key) => write("withdrawal", key),
@@ -281,7 +301,12 @@ export class Claims {
 }
 
 /** What lua/step.lua writes. */
-type StepWrite = "result" | "intent" | "outcome" | "withdrawal" | "progress";
+type StepWrite = "result" | "paid" | "release" | "intent" | "outcome" | "withdrawal" | "progress";
+
+/** What lua/step.lua reads before an entry that was paid for. */
+function paymentText({ spend: { microUsd, input, output }, hold = "-" }: Payment): string {
+  return `${microUsd} ${input} ${output} ${hold} `;
+}
 
 /** Every answer but `claimed` stands alone. */
 function isUnclaimed(reply: Reply): reply is [Unclaimed] {

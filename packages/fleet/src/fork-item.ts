@@ -30,7 +30,7 @@ export function forkItem(
 /** The specs of all phases; of a task that its fallback has taken over, or that is told to plan anew, as it is now. */
 function specsOfState(state: WorkflowState): [string, string][] {
   const requests = state.phases.map((phase) => phase.request);
-  const specs = new Map(specsOf(requests, state.request.input));
+  const specs = new Map(specsOf(requests, state.request));
   for (const { id, agent } of requests.flatMap((phase) => phase.tasks)) {
     const task = state.tasks.get(id);
     if (!task || (task.agent === agent && !task.revision)) continue;

@@ -1,5 +1,7 @@
 import {
   addedPhases,
+  type Budget,
+  budgetOf,
   type EventBody,
   findTemplates,
   type Json,
@@ -10,6 +12,7 @@ import {
   type TaskRequest,
   type TaskState,
   undoRequests,
+  type WorkflowRequest,
   type WorkflowState,
 } from "@flotilla/workflow";
 
@@ -22,6 +25,8 @@ export interface Spec {
   needs: string[];
   /** What the task may at most, where it was handed over; its input then holds no templates. */
   grant?: TaskGrant;
+  /** What the workflow may spend on models, where that is bounded. */
+  budget?: Budget;
   /** Begins the keys of its steps: of an agent that took over, whose journal is not that of the one before. */
   scope?: string;
   /** What was wrong with the phases that it appended last. */
@@ -33,37 +38,38 @@ const inputField = "input";
 
 /** The specs of the tasks that handoffs have made, or of those that the handoffs of these numbers have. */
 export function handoffSpecs(
-  { handoffs, tasks }: Pick<WorkflowState, "handoffs" | "tasks">,
+  { handoffs, tasks, request }: Pick<WorkflowState, "handoffs" | "tasks" | "request">,
   numbers: Iterable<number> = handoffs.keys(),
 ): [field: string, text: string][] {
   return Array.from(numbers).flatMap((number): [string, string][] => {
     const task = tasks.get(handoffs.get(number)?.task ?? "");
     if (!task?.origin) return [];
     const { id, agent, input, timeoutMs = 0, origin, revision } = task;
-    const spec: Spec = { agent, input, needs: [], grant: origin.grant, ...(revision && { revision }) };
+    const more = { ...boundsOf(request), ...(revision && { revision }) };
+    const spec: Spec = { agent, input, needs: [], grant: origin.grant, ...more };
     return [[`spec:${id}`, `${timeoutMs} 0  ${JSON.stringify(spec)}`]];
   });
 }
 
 /** The specs of new phases as fields of the index; lua/claim.lua explains their text. */
-export function specsOf(phases: readonly PhaseRequest[], workflowInput: Json): [field: string, text: string][] {
+export function specsOf(phases: readonly PhaseRequest[], request: WorkflowRequest): [field: string, text: string][] {
   let wantsInput = false;
   const specs = phases.flatMap((phase) =>
     phase.tasks.map((task) => {
       wantsInput ||= findTemplates(task.input).some(({ ref }) => ref?.kind === "input");
-      return specOf(task);
+      return specOf(task, boundsOf(request));
     }),
   );
-  return wantsInput ? [...specs, [inputField, JSON.stringify(workflowInput)]] : specs;
+  return wantsInput ? [...specs, [inputField, JSON.stringify(request.input)]] : specs;
 }
 
 /** The specs that go with an event, where `state` is the workflow after it, at once or later. */
 export function specsOfEvent(event: EventBody, state: WorkflowState): [field: string, text: string][] {
   const { request } = state;
-  if (event.type === "workflow.planned") return specsOf(addedPhases(event, request), request.input);
+  if (event.type === "workflow.planned") return specsOf(addedPhases(event, request), request);
   if (event.type === "workflow.compensating") {
     const tasks = undoRequests(state, event.data.tasks);
-    return specsOf([{ name: "compensation", parallel: false, tasks }], request.input);
+    return specsOf([{ name: "compensation", parallel: false, tasks }], request);
   }
   if (event.type === "handoff.accepted") return handoffSpecs(state, [event.data.handoff]);
   if (event.type !== "task.retrying" && event.type !== "task.failed") return [];
@@ -86,12 +92,17 @@ export function changedSpec(state: WorkflowState, task: TaskState): [field: stri
   const request = requestOf(state, id);
   if (!request) return [];
   const scope = agent === request.agent ? {} : { scope: `##${agent}/` };
-  return [specOf({ ...request, agent }, { ...scope, ...(revision && { revision }) })];
+  return [specOf({ ...request, agent }, { ...boundsOf(state.request), ...scope, ...(revision && { revision }) })];
+}
+
+function boundsOf(request: WorkflowRequest): Pick<Spec, "budget"> {
+  const budget = budgetOf(request);
+  return budget ? { budget } : {};
 }
 
 function specOf(
   { id, agent, input, timeoutMs = 0 }: TaskRequest,
-  more: Pick<Spec, "scope" | "revision"> = {},
+  more: Pick<Spec, "scope" | "budget" | "revision">,
 ): [string, string] {
   const refs = findTemplates(input).map(({ ref }) => ref);
   const needs = [...new Set(refs.flatMap((ref) => (ref?.kind === "task" ? [ref.taskId] : [])))];

@@ -21,6 +21,7 @@ import {
   type RetryOutcome,
   shardOf,
   type SignalOutcome,
+  type Spend,
   StoreUnavailableError,
   type SubmitOutcome,
   type TaskView,
@@ -79,6 +80,7 @@ interface LogPage {
   hasEnded: boolean;
   tip: number;
   lines: readonly Line[];
+  spend: Spend;
 }
 
 /** The fleet as the HTTP API sees it, over a connection that fails fast. */
@@ -159,10 +161,11 @@ export class RedisStore implements WorkflowStore, Service {
   }
 
   async get(tenant: string, id: string): Promise<WorkflowView | undefined> {
-    const state = await this.#state(tenant, id);
-    if (!state) return undefined;
+    const read = await this.#read(tenant, id);
+    if (!read) return undefined;
+    const { state, spend } = read;
     const outputs = await this.#outputs(tenant, id, neededOutputs(state));
-    return projectWorkflow(state, (taskId) => outputs.get(taskId));
+    return projectWorkflow(state, (taskId) => outputs.get(taskId), spend);
   }
 
   async list({
@@ -340,6 +343,10 @@ export class RedisStore implements WorkflowStore, Service {
   }
 
   async #state(tenant: string, id: string): Promise<WorkflowState | undefined> {
+    return (await this.#read(tenant, id))?.state;
+  }
+
+  async #read(tenant: string, id: string): Promise<{ state: WorkflowState; spend: Spend } | undefined> {
     const cached = this.#cache.get(id);
     const page = await this.#page(tenant, id, cached?.last.seq ?? 1, everyLine);
     if (!page) return undefined;
@@ -348,16 +355,17 @@ export class RedisStore implements WorkflowStore, Service {
       advance(id, undefined, (await this.#page(tenant, id, 1, everyLine))?.lines ?? []);
     if (!folded) return undefined;
     this.#cache.set(id, folded);
-    return folded.state;
+    return { state: folded.state, spend: page.spend };
   }
 
   async #page(tenant: string, id: string, from: number, limit: number): Promise<LogPage | undefined> {
     const reply = await this.#guard(this.#scripts.item("load", tagOf(id), [id, from, limit]));
     if (reply === null) return this.#pastPage(tenant, id, from, limit);
     // See the header of lua/load.lua for the shape.
-    const [owner, status, ended, , tip, lines] = reply as [string, string, number, number, number, Reply];
+    const [owner, status, ended, , tip, lines, microUsd, input, output] = reply as LoadReply;
     if (owner !== tenant) return undefined;
-    return { status: WorkflowStatus.parse(status), hasEnded: ended === 1, tip, lines: parseLines(lines) };
+    const spend = { microUsd, input, output };
+    return { status: WorkflowStatus.parse(status), hasEnded: ended === 1, tip, lines: parseLines(lines), spend };
   }
 
   async #pastPage(tenant: string, id: string, from: number, limit: number): Promise<LogPage | undefined> {
@@ -365,7 +373,11 @@ export class RedisStore implements WorkflowStore, Service {
     if (!history) return undefined;
     const { lines, fields } = history;
     const status = WorkflowStatus.parse(fields["status"]);
-    return { status, hasEnded: true, tip: lines.length, lines: lines.slice(from - 1, from - 1 + limit) };
+    const [microUsd = 0, input = 0, output = 0] = ["microUsd", "inputTokens", "outputTokens"].map((name) =>
+      Number(fields[name] ?? 0),
+    );
+    const spend = { microUsd, input, output };
+    return { status, hasEnded: true, tip: lines.length, lines: lines.slice(from - 1, from - 1 + limit), spend };
   }
 
   async #readPast(tenant: string, id: string): Promise<History | undefined> {
@@ -447,6 +459,8 @@ export class RedisStore implements WorkflowStore, Service {
     }
   }
 }
+
+type LoadReply = [string, string, number, number, number, Reply, number, number, number];
 
 /** What lua/submit.lua and lua/fork.lua answer. */
 function outcomeOf(reply: Reply): SubmitOutcome {

@@ -11,6 +11,7 @@ import { readingRules } from "./rules/reading.ts";
 import { registryRules } from "./rules/registry.ts";
 import { retryRules } from "./rules/retries.ts";
 import { signalRules } from "./rules/signals.ts";
+import { spendingRules } from "./rules/spending.ts";
 import { submissionRules } from "./rules/submission.ts";
 import { Shard } from "./shard.ts";
 
@@ -27,6 +28,7 @@ export function scriptRules(connection: () => Connection): void {
   itemRules(newShard);
   archiveRules(newShard);
   signalRules(newShard);
+  spendingRules(newShard);
   describe("fencing", () => fencingRules(newShard));
   describe("registry", () => registryRules(connection));
 }

@@ -293,6 +293,22 @@ export class Shard {
     return wave === "" ? answer : wave;
   }
 
+  hold(
+    id: string,
+    task: string,
+    { epoch, holder }: Writer,
+    hold: string,
+    atMost: [microUsd: number, tokens: number],
+    bounds: [microUsd: number | "", tokens: number | ""],
+  ): Promise<Reply> {
+    return this.item("hold", [id, task, epoch, holder, hold, ...atMost, ...bounds]);
+  }
+
+  /** Millionths of a dollar, input and output tokens. */
+  async spent(id: string): Promise<Reply[]> {
+    return ((await this.item("load", [id, 1, 0])) as Reply[]).slice(6);
+  }
+
   journal(id: string, task: string): Promise<Reply> {
     return this.item("journal", [id, task]);
   }

@@ -1,16 +1,15 @@
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
-import { dirname, join } from "node:path";
+import { join } from "node:path";
 import { buffer } from "node:stream/consumers";
 import { OciBucket, OciClients } from "@flotilla/oci";
 import { localCredentials, LocalOci, type LocalOciOptions } from "@flotilla/oci/local";
 import type { OciSettings } from "@flotilla/runtime";
 import { ConfigFileAuthenticationDetailsProvider } from "oci-common";
-import { afterAll, onTestFinished } from "vitest";
+import { inject, onTestFinished } from "vitest";
 
-/** Made once for each file of tests: a key takes a fifth of a second. */
-const credentials = await mkdtemp(join(tmpdir(), "flotilla-oci-key-")).then(localCredentials);
-afterAll(() => rm(dirname(credentials.configFile), { recursive: true, force: true }));
+/** Made once for each process that runs tests, and there for all its files: a key takes a fifth of a second. */
+const credentials = await mkdtemp(join(inject("folder"), "oci-key-")).then(localCredentials);
 
 /** A folder of this test. */
 export async function folder(): Promise<string> {

@@ -1,6 +1,6 @@
 import { readFileSync } from "node:fs";
 import { delimiter, resolve } from "node:path";
-import { AgentType, RecoveryTable } from "@flotilla/workflow";
+import { AgentType, Price, RecoveryTable } from "@flotilla/workflow";
 import { z } from "zod";
 
 const dayMs = 86_400_000;
@@ -52,6 +52,22 @@ const recovery = z.string().transform((text, context) => {
   context.addIssue({ code: "custom", message: `must be JSON of agent types, failure classes and strategies${place}` });
   return z.NEVER;
 });
+
+/** Of OCI Generative AI. */
+const knownPrices: Readonly<Record<string, Price>> = {
+  "cohere.command-light": { input: 0.4, output: 0.4 },
+  "cohere.command-r": { input: 1, output: 1 },
+  "cohere.command-r-plus": { input: 3, output: 3 },
+};
+
+const prices = z.string().transform((text, context): Readonly<Record<string, Price>> => {
+  const parsed = PriceTable.safeParse(parsedJson(text));
+  if (parsed.success) return { ...knownPrices, ...parsed.data };
+  context.addIssue({ code: "custom", message: 'must be JSON such as {"<model>": {"input": 0.4, "output": 1.6}}' });
+  return z.NEVER;
+});
+
+const PriceTable = z.record(z.string(), Price);
 
 const AgentTables = z.record(z.union([AgentType, z.literal("*")]), RecoveryTable);
 
@@ -193,6 +209,12 @@ export const modelEnvironment = z.object({
     .describe("OpenAI-compatible endpoint, with its `/v1`; the embedded extractive model answers unless set"),
   OPENAI_API_KEY: z.string().exactOptional().describe("key for that endpoint"),
   OPENAI_MODEL: z.string().default("gpt-4.1-mini").describe("model to ask for at that endpoint"),
+  MODEL_PRICES: prices
+    .prefault("{}")
+    .describe('prices by model, in US dollars per million tokens: `{"<model>": {"input": 0.4, "output": 1.6}}`'),
+  MODEL_MAX_OUTPUT_TOKENS: integer(1, 1_000_000)
+    .default(4096)
+    .describe("most tokens of one answer of a model in a workflow with a `budget`"),
 });
 
 /** Where a process keeps files. */

@@ -1,5 +1,4 @@
-export * from "./config.ts";
-export * from "./environment.ts";
+export * from "./configuration.ts";
 export * from "./file-archive.ts";
 export * from "./file-blobs.ts";
 export * from "./file-stream.ts";
@@ -7,7 +6,4 @@ export * from "./health.ts";
 export * from "./lifecycle.ts";
 export * from "./logger.ts";
 export * from "./metrics.ts";
-export * from "./node-flags.ts";
-export * from "./oci-settings.ts";
-export * from "./redis-settings.ts";
 export { watchEventLoop } from "./watchdog.ts";

@@ -110,6 +110,12 @@ export function createMetrics() {
       labelNames: ["agent_type", "direction"],
       registers,
     }),
+    modelCostUsd: new Counter({
+      name: "flotilla_model_cost_usd_total",
+      help: "Cost of the model calls that were made, by the prices that are configured; replays cost none",
+      labelNames: ["agent_type"],
+      registers,
+    }),
     fencedWrites: new Counter({
       name: "flotilla_fenced_writes_total",
       help: "Writes refused because a later claim, a cancel or another decision came first",

@@ -1,4 +1,5 @@
 export { planTaskOf, undoRequests } from "./compensation.ts";
+export * from "./cost.ts";
 export * from "./decide.ts";
 export * from "./dispatch.ts";
 export * from "./event.ts";

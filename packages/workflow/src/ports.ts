@@ -1,5 +1,6 @@
 import type { Artifact } from "./event.ts";
 import type { ApprovalRequest, Doubt } from "./item.ts";
+import type { Budget, HoldAnswer, Spend } from "./cost.ts";
 import type { Failure } from "./failure.ts";
 import type { Json } from "./json.ts";
 import type { Revision } from "./revision.ts";
@@ -34,6 +35,8 @@ export interface ClaimedTask {
   grant?: TaskGrant;
   /** Rises with every claim of the task; what an older epoch writes is refused. */
   epoch: number;
+  /** What the workflow may spend on models, where that is bounded. */
+  budget?: Budget;
   /** Begins the keys of its steps where the agent took over from another, whose steps are not its own. */
   scope?: string;
   /** What was wrong with the phases that it appended last, where it is to make them anew. */
@@ -45,6 +48,12 @@ export interface RecordedStep {
   key: string;
   inputHash: string;
   result: Json;
+}
+
+/** What the result of a step cost, and the hold that was set apart for it. */
+export interface Payment {
+  spend: Spend;
+  hold?: string;
 }
 
 /** An effect that was about to happen, and of which no result is known. */
@@ -67,8 +76,12 @@ export type EffectClass = "idempotent" | "queryable" | "unsafe";
 export interface Journal {
   /** What earlier claims and attempts recorded, in any order. */
   load(): Promise<JournalEntry[]>;
-  /** Keeps a result for ever. */
-  record(entry: RecordedStep): Promise<void>;
+  /** Keeps a result for ever, and counts what it cost, once however often it is said; its hold ends with that. */
+  record(entry: RecordedStep, payment?: Payment): Promise<void>;
+  /** Sets apart, before a call of a model, what it may cost at most: the workflow spends no more than its budget. */
+  hold(hold: string, atMost: Spend): Promise<HoldAnswer>;
+  /** Ends a hold whose call certainly cost nothing. One that is never ended counts as spent. */
+  release(hold: string): Promise<void>;
   /** Says that an effect is about to happen; it may happen once this resolves. */
   intend(entry: IntendedEffect): Promise<void>;
   /** Keeps the result of an effect in place of its intent. */

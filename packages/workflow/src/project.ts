@@ -1,5 +1,6 @@
 import { compensationOf, undoIdOf } from "./compensation.ts";
 import { startOf } from "./deadline.ts";
+import { costOf, noSpend, type Spend } from "./cost.ts";
 import type { Json } from "./json.ts";
 import { isReady, isSettled, type TaskState, type WorkflowState } from "./state.ts";
 import type { HandoffState } from "./handoff.ts";
@@ -24,8 +25,8 @@ export function neededOutputs(state: WorkflowState): string[] {
   return ids;
 }
 
-/** A workflow as `GET /v1/workflows/:id` gives it. */
-export function projectWorkflow(state: WorkflowState, outputOf: OutputOf): WorkflowView {
+/** A workflow as `GET /v1/workflows/:id` gives it; what it has spent is counted beside its log. */
+export function projectWorkflow(state: WorkflowState, outputOf: OutputOf, spend: Spend = noSpend): WorkflowView {
   const { request } = state;
   const open = state.phases.find((phase) => phase.open > 0);
   return {
@@ -41,7 +42,7 @@ export function projectWorkflow(state: WorkflowState, outputOf: OutputOf): Workf
     ...(state.status === "completed" ? { result: resultOf(state, outputOf) } : {}),
     ...(state.error ? { error: state.error } : {}),
     compensation: compensationOf(state),
-    cost: { usd: 0, tokens: { input: 0, output: 0 } },
+    cost: costOf(spend),
     priority: request.priority ?? "normal",
     tags: request.tags ?? {},
     createdAt: time(state.createdAt),

@@ -30,7 +30,7 @@ const usual: Readonly<Record<FailureClass, Strategy>> = {
   critical: "abort",
   poison: "fail",
   deadline: "fail",
-  budget: "fail",
+  budget: "abort",
   cancelled: "fail",
 };
 

@@ -63,6 +63,7 @@ export const WorkflowRequest = z
     concurrency: z.int().min(1).max(maxTasks).exactOptional(),
     budget: z
       .strictObject({ usd: z.number().positive().exactOptional(), tokens: z.int().positive().exactOptional() })
+      .refine(({ usd, tokens }) => usd !== undefined || tokens !== undefined, "names usd, tokens or both")
       .exactOptional(),
     tags: z
       .record(tagPart, tagPart)

@@ -61,7 +61,7 @@ function timeIssues({ startAt, deadline }: WorkflowRequest): Issue[] {
 /** The fields of a request that the contract names and this release refuses (422 `not-supported`), all at once. */
 export function unsupportedFields(request: WorkflowRequest): Issue[] {
   const refused: PropertyKey[][] = [];
-  for (const field of ["budget", "callbackUrl"] as const) {
+  for (const field of ["callbackUrl"] as const) {
     if (request[field] !== undefined) refused.push([field]);
   }
   return refused.map((path) => ({

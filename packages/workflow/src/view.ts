@@ -97,6 +97,10 @@ export const HandoffView = z.object({
 });
 export type HandoffView = z.infer<typeof HandoffView>;
 
+const Cost = z.object({ usd: z.number(), tokens: z.object({ input: z.int(), output: z.int() }) });
+/** What a workflow has spent on models. */
+export type Cost = z.infer<typeof Cost>;
+
 export const WorkflowView = z.object({
   id: z.string(),
   status: WorkflowStatus,
@@ -108,7 +112,7 @@ export const WorkflowView = z.object({
   result: JsonValue.exactOptional(),
   error: Failure.extend({ taskId: z.string().exactOptional() }).exactOptional(),
   compensation: z.enum(["none", "done", "failed"]),
-  cost: z.object({ usd: z.number(), tokens: z.object({ input: z.int(), output: z.int() }) }),
+  cost: Cost,
   priority: Priority,
   tags: z.record(z.string(), z.string()),
   createdAt: Time,

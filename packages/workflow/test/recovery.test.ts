@@ -32,7 +32,7 @@ describe("what comes after a failed attempt", () => {
     ["critical", "abort", "abort", "abort"],
     ["poison", "fail", "fail", "fail"],
     ["deadline", "fail", "fail", "fail"],
-    ["budget", "fail", "fail", "fail"],
+    ["budget", "abort", "abort", "abort"],
     ["cancelled", "fail", "fail", "fail"],
   ])("%s: %s while there are attempts, then %s, with a fallback %s", (failureClass, first, last, withFallback) => {
     const spent = { ...one, attempt: 2 };

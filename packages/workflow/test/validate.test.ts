@@ -76,7 +76,6 @@ describe("a request that is well-formed and wrong", () => {
 test("what this release does not do is refused field by field, all at once", () => {
   const request = WorkflowRequest.parse({
     input: "",
-    budget: { usd: 1 },
     callbackUrl: "http://example.test/",
     plan: {
       phases: parallel([
@@ -92,7 +91,7 @@ test("what this release does not do is refused field by field, all at once", () 
     },
   });
   expect(unsupportedFields(request).map(text).toSorted()).toEqual(
-    ["/budget", "/callbackUrl"].map((path) => `${path} not-supported`).toSorted(),
+    ["/callbackUrl"].map((path) => `${path} not-supported`).toSorted(),
   );
 });
 

@@ -5,7 +5,7 @@ import type { CommandHost } from "../action.ts";
 import { addDataDirOption, addJsonOption } from "../connect.ts";
 import type { CliConfig } from "../config.ts";
 import { CliError, exitCode } from "../exit.ts";
-import { withKeyStore } from "../local/keys.ts";
+import type { withKeyStore } from "../local/keys.ts";
 import { redisAway, redisOf } from "../local/redis-of-fleet.ts";
 
 const base = { dataDir: z.string().exactOptional(), json: z.boolean().default(false) };
@@ -60,6 +60,7 @@ async function withKeyStoreOf<T>(
   work: Parameters<typeof withKeyStore<T>>[1],
 ): Promise<T> {
   const redis = await redisOf(dataDir, config);
+  const { withKeyStore } = await import("../local/keys.ts");
   try {
     return await withKeyStore(redis, work);
   } catch (error) {

@@ -4,11 +4,10 @@ import { z } from "zod";
 import type { CommandContext, CommandHost } from "../action.ts";
 import { addDataDirOption, addJsonOption } from "../connect.ts";
 import { CliError, type ExitCode, exitCode, InterruptedError } from "../exit.ts";
-import { agentHpaFile, readHpa } from "../scale/hpa-object.ts";
 import { agentCounts } from "../local/agent-counts.ts";
 import { type DataDir, dataDirAt } from "../local/data-dir.ts";
 import { claimDataDir } from "../local/fleet-file.ts";
-import { type LocalFleet, startLocalFleet } from "../local/local-fleet.ts";
+import type { LocalFleet } from "../local/local-fleet.ts";
 import { isGraceful, nameOf } from "../local/process-words.ts";
 import type { ProcessObserver } from "../local/supervised.ts";
 import { documentsFolder } from "../request.ts";
@@ -23,7 +22,7 @@ const UpOptions = z.object({
   docs: z.string().exactOptional(),
   probe: z.boolean().default(false),
   autoscale: z.boolean(),
-  hpa: z.string().default(agentHpaFile),
+  hpa: z.string().exactOptional(),
   json: z.boolean().default(false),
 });
 type UpOptions = z.output<typeof UpOptions>;
@@ -48,6 +47,7 @@ async function up({ options, config, terminal }: CommandContext<UpOptions>): Pro
     throw new CliError(exitCode.badConfiguration, "the probe agent is refused in production: leave out --probe");
   }
   const agents = agentCounts(options.agents, probe);
+  const { readHpa } = await import("../scale/hpa-object.ts");
   const autoscaler = options.autoscale ? await readHpa(options.hpa) : undefined;
   const docsRoots = options.docs === undefined ? config.FLOTILLA_DOCS_ROOTS : [await documentsFolder(options.docs)];
   const dataDir = dataDirAt(options.dataDir ?? config.FLOTILLA_DATA_DIR);
@@ -58,6 +58,7 @@ async function up({ options, config, terminal }: CommandContext<UpOptions>): Pro
   }
 
   const reporter = new Reporter(terminal);
+  const { startLocalFleet } = await import("../local/local-fleet.ts");
   let fleet: LocalFleet;
   try {
     fleet = await startLocalFleet({

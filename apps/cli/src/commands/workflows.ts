@@ -139,10 +139,12 @@ function addCancel({ parent, act }: CommandHost): void {
 }
 
 function describeWorkflow(view: WorkflowView): string[] {
-  const { id, status, createdAt, endedAt, tasks, error, result } = view;
+  const { id, status, createdAt, endedAt, tasks, error, result, cost } = view;
+  const { input, output } = cost.tokens;
   return [
     `${id}  ${status}`,
     `created ${createdAt}${endedAt === undefined ? "" : `, ended ${endedAt}`}`,
+    ...(input + output > 0 ? [`spent ${cost.usd} dollars for ${input} tokens in and ${output} out`] : []),
     ...tasks.map((task) => {
       const waiting = task.waitingFor ? `, waits for ${task.waitingFor.reason}` : "";
       const failure = task.error ? `: ${task.error.message} (${task.error.code})` : "";

@@ -2,7 +2,7 @@ import { fork, type StdioOptions } from "node:child_process";
 import { once } from "node:events";
 import { open } from "node:fs/promises";
 import { fileURLToPath } from "node:url";
-import { nodeFlags } from "@flotilla/runtime";
+import { nodeFlags } from "@flotilla/runtime/configuration";
 import { z } from "zod";
 import type { Exit, Running } from "./supervised.ts";
 

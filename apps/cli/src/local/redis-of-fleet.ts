@@ -1,4 +1,4 @@
-import { type RedisSettings, redisSettings, redisSettingsOf } from "@flotilla/runtime";
+import { type RedisSettings, redisSettings, redisSettingsOf } from "@flotilla/runtime/configuration";
 import type { CliConfig } from "../config.ts";
 import { noFleet } from "../connect.ts";
 import { CliError, exitCode } from "../exit.ts";

@@ -66,7 +66,7 @@ const defaults: Record<"scaleUp" | "scaleDown", ScalingRules> = {
 };
 
 /** Reads an autoscaler from a YAML file; exit 78 where it is not there or asks for what cannot be had here. */
-export async function readHpa(file: string): Promise<HpaSpec> {
+export async function readHpa(file = agentHpaFile): Promise<HpaSpec> {
   const text = await readFile(file, "utf8").catch((cause: unknown) => {
     throw new CliError(exitCode.badConfiguration, `the autoscaler ${file} cannot be read`, { cause });
   });

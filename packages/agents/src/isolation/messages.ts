@@ -1,21 +1,17 @@
-import {
-  type ClaimedTask,
-  ClaimLostError,
-  type Journal,
-  type JournalEntry,
-  ShutdownError,
-  type TaskOutcome,
-} from "@flotilla/workflow";
+import { type ClaimedTask, ClaimLostError, type Journal, ShutdownError, type TaskOutcome } from "@flotilla/workflow";
 
 /** A call of the journal, which the worker makes under its claim: `name` and the arguments as `Journal` has them. */
 export type JournalCall = {
   [K in keyof Journal]: { name: K; args: Parameters<Journal[K]> };
 }[keyof Journal];
 
+/** What any call of the journal gives; each name has one of these. */
+export type JournalAnswer = Awaited<ReturnType<Journal[keyof Journal]>>;
+
 /** What a worker tells the process of a task. */
 export type ToTask =
   | { kind: "run"; task: ClaimedTask }
-  | { kind: "answered"; call: number; entries: JournalEntry[] }
+  | { kind: "answered"; call: number; answer: JournalAnswer }
   | { kind: "refused"; call: number; error: ErrorOnWire }
   | { kind: "abort"; error: ErrorOnWire };
 

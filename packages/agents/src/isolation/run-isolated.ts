@@ -1,8 +1,8 @@
 import { type ChildProcess, fork } from "node:child_process";
 import { fileURLToPath } from "node:url";
 import { type Logger, nodeFlags } from "@flotilla/runtime";
-import type { ClaimedTask, Executor, Journal, JournalEntry, TaskOutcome } from "@flotilla/workflow";
-import { type JournalCall, offWire, onWire, type ToTask, type ToWorker } from "./messages.ts";
+import type { ClaimedTask, Executor, Journal, TaskOutcome } from "@flotilla/workflow";
+import { type JournalAnswer, type JournalCall, offWire, onWire, type ToTask, type ToWorker } from "./messages.ts";
 
 export interface IsolationOptions {
   /** A program that calls `serveTask`. */
@@ -89,7 +89,7 @@ class IsolatedRun {
 
   async #answer(call: number, asked: JournalCall): Promise<void> {
     try {
-      this.#tell({ kind: "answered", call, entries: await ask(this.#journal, asked) });
+      this.#tell({ kind: "answered", call, answer: await ask(this.#journal, asked) });
     } catch (error) {
       this.#tell({ kind: "refused", call, error: onWire(error) });
     }
@@ -101,25 +101,24 @@ class IsolatedRun {
   }
 }
 
-async function ask(journal: Journal, asked: JournalCall): Promise<JournalEntry[]> {
+function ask(journal: Journal, asked: JournalCall): Promise<JournalAnswer> {
   switch (asked.name) {
     case "load":
       return journal.load();
     case "record":
-      await journal.record(...asked.args);
-      return [];
+      return journal.record(...asked.args);
+    case "hold":
+      return journal.hold(...asked.args);
+    case "release":
+      return journal.release(...asked.args);
     case "intend":
-      await journal.intend(...asked.args);
-      return [];
+      return journal.intend(...asked.args);
     case "conclude":
-      await journal.conclude(...asked.args);
-      return [];
+      return journal.conclude(...asked.args);
     case "withdraw":
-      await journal.withdraw(...asked.args);
-      return [];
+      return journal.withdraw(...asked.args);
     case "progress":
-      await journal.progress(...asked.args);
-      return [];
+      return journal.progress(...asked.args);
   }
 }
 

@@ -1,5 +1,5 @@
-import type { Executor, Journal, JournalEntry } from "@flotilla/workflow";
-import { type JournalCall, offWire, onWire, type ToTask, type ToWorker } from "./messages.ts";
+import type { Executor, HoldAnswer, Journal, JournalEntry } from "@flotilla/workflow";
+import { type JournalAnswer, type JournalCall, offWire, onWire, type ToTask, type ToWorker } from "./messages.ts";
 
 /**
  * Runs the one task that the worker gives this process, and reports its outcome; the worker then ends the process.
@@ -29,28 +29,31 @@ export function serveTask(execute: Executor): void {
 
 /** The journal of the task, which the worker keeps. */
 class RemoteJournal {
-  readonly #waiting = new Map<number, PromiseWithResolvers<JournalEntry[]>>();
+  readonly #waiting = new Map<number, PromiseWithResolvers<JournalAnswer>>();
   #calls = 0;
 
   readonly port: Journal = {
-    load: () => this.#call({ name: "load", args: [] }),
-    record: async (entry) => void (await this.#call({ name: "record", args: [entry] })),
-    intend: async (entry) => void (await this.#call({ name: "intend", args: [entry] })),
-    conclude: async (entry) => void (await this.#call({ name: "conclude", args: [entry] })),
-    withdraw: async (key) => void (await this.#call({ name: "withdraw", args: [key] })),
-    progress: async (message) => void (await this.#call({ name: "progress", args: [message] })),
+    // The worker answers each call with what its journal gives for that name.
+    load: () => this.#call({ name: "load", args: [] }) as Promise<JournalEntry[]>,
+    record: async (...args) => void (await this.#call({ name: "record", args })),
+    hold: (...args) => this.#call({ name: "hold", args }) as Promise<HoldAnswer>,
+    release: async (...args) => void (await this.#call({ name: "release", args })),
+    intend: async (...args) => void (await this.#call({ name: "intend", args })),
+    conclude: async (...args) => void (await this.#call({ name: "conclude", args })),
+    withdraw: async (...args) => void (await this.#call({ name: "withdraw", args })),
+    progress: async (...args) => void (await this.#call({ name: "progress", args })),
   };
 
   settle(message: Extract<ToTask, { call: number }>): void {
     const waiting = this.#waiting.get(message.call);
     this.#waiting.delete(message.call);
-    if (message.kind === "answered") waiting?.resolve(message.entries);
+    if (message.kind === "answered") waiting?.resolve(message.answer);
     else waiting?.reject(offWire(message.error));
   }
 
-  #call(journal: JournalCall): Promise<JournalEntry[]> {
+  #call(journal: JournalCall): Promise<JournalAnswer> {
     const call = this.#calls++;
-    const waiting = Promise.withResolvers<JournalEntry[]>();
+    const waiting = Promise.withResolvers<JournalAnswer>();
     this.#waiting.set(call, waiting);
     tell({ kind: "call", call, journal });
     return waiting.promise;

@@ -1,19 +1,14 @@
 import type { LanguageModelV4Usage } from "@ai-sdk/provider";
+import { type Spend, spendOf, type TokenCount } from "@flotilla/workflow";
 import type { Model } from "./model.ts";
 
-/** Tokens of one call of a model; 0 where the model does not say. */
-export interface TokenCount {
-  input: number;
-  output: number;
-}
-
 /**
- * The same model, which tells what each call that it answered has spent. It stands behind the journal, so a call that is
+ * The same model, which tells what each call that it answered has cost. It stands behind the journal, so a call that is
  * replayed is not told again.
  */
-export function meteredModel(model: Model, onCall: (tokens: TokenCount) => void): Model {
+export function meteredModel(model: Model, onCall: (spend: Spend) => void): Model {
   return {
-    name: model.name,
+    ...model,
     async load() {
       const [{ wrapLanguageModel }, loaded] = await Promise.all([import("ai"), model.load()]);
       return wrapLanguageModel({
@@ -22,7 +17,7 @@ export function meteredModel(model: Model, onCall: (tokens: TokenCount) => void)
           specificationVersion: "v4",
           async wrapGenerate({ doGenerate }) {
             const result = await doGenerate();
-            onCall(countOf(result.usage));
+            onCall(spendOf(tokensOf(result.usage), model.price));
             return result;
           },
         },
@@ -31,6 +26,7 @@ export function meteredModel(model: Model, onCall: (tokens: TokenCount) => void)
   };
 }
 
-function countOf({ inputTokens, outputTokens }: LanguageModelV4Usage): TokenCount {
+/** The tokens of one call; 0 where the model does not say. */
+export function tokensOf({ inputTokens, outputTokens }: LanguageModelV4Usage): TokenCount {
   return { input: inputTokens.total ?? 0, output: outputTokens.total ?? 0 };
 }

@@ -1,4 +1,5 @@
 import type { LanguageModelV4 } from "@ai-sdk/provider";
+import type { Price } from "@flotilla/workflow";
 
 /** A model as the AI SDK shapes it, so that each of its providers can serve. */
 export type LanguageModel = LanguageModelV4;
@@ -7,8 +8,14 @@ export type LanguageModel = LanguageModelV4;
 export interface Model {
   /** Which model answers, as reports name it. */
   readonly name: string;
+  /** What it costs; undefined where nobody has said. */
+  readonly price?: Price | undefined;
+  /** Most tokens of one answer, where a budget bounds what it costs; 4,096 unless set. */
+  readonly maxOutputTokens?: number | undefined;
   load(): Promise<LanguageModel>;
 }
+
+const free: Price = { input: 0, output: 0 };
 
 /** Where an OpenAI-compatible service answers, and as which model. */
 export interface ModelSettings {
@@ -16,13 +23,15 @@ export interface ModelSettings {
   baseUrl: string;
   apiKey?: string;
   model: string;
+  price?: Price | undefined;
+  maxOutputTokens?: number;
 }
 
 /** The model that answers as `settings` say; without them the embedded `extractive` one, which needs no network. */
 export function createModel(settings?: ModelSettings): Model {
-  return settings
-    ? onceLoaded(settings.model, () => loadCompatible(settings))
-    : onceLoaded("extractive", loadExtractive);
+  if (!settings) return { name: "extractive", price: free, load: onceLoaded(loadExtractive) };
+  const { model: name, price, maxOutputTokens } = settings;
+  return { name, price, maxOutputTokens, load: onceLoaded(() => loadCompatible(settings)) };
 }
 
 async function loadCompatible({ baseUrl, apiKey, model }: ModelSettings): Promise<LanguageModel> {
@@ -41,7 +50,7 @@ async function loadExtractive(): Promise<LanguageModel> {
   return createExtractiveModel();
 }
 
-function onceLoaded(name: string, load: () => Promise<LanguageModel>): Model {
+function onceLoaded(load: () => Promise<LanguageModel>): Model["load"] {
   let loaded: Promise<LanguageModel> | undefined;
-  return { name, load: () => (loaded ??= load()) };
+  return () => (loaded ??= load());
 }

@@ -21,6 +21,8 @@ local RELAY = SHARD .. ':relay'   -- workflow -> when the archive is to look at 
 -- was said by whom, a blank, and when; by number `wave:<n>`, which is 'quiet completions in it', 'whether
 -- another follows (0 | 1)', 'task:agent:priority' of each of its tasks, comma separated, each followed by a blank, then
 -- the event (JSON).
+-- Of calls of models: microUsd, inputTokens, outputTokens that were spent; heldMicroUsd and heldTokens, set apart for
+-- calls under way and for those of which nobody knows, each as `hold:<name>`, 'microUsd tokens'.
 -- For the archive: incarnation (1, one more after each rebuild), changes (number of changes beside the log), shipped and
 -- shippedChanges (what of both is archived), checkpointAt (time of the last checkpoint), archived (1 once its end is).
 local function indexKey(id) return SHARD .. ':wf:' .. id .. ':index' end
@@ -117,7 +119,18 @@ end
 local function claimField(task) return 'claim:' .. task end
 local function specField(task) return 'spec:' .. task end
 local function waveField(number) return 'wave:' .. number end
+local function holdField(hold) return 'hold:' .. hold end
 local function answerField(seq) return 'answer:' .. seq end
+
+-- Gives back what was set apart for a call of a model.
+local function endHold(id, hold)
+  local held = redis.call('HGET', indexKey(id), holdField(hold))
+  if not held then return end
+  local microUsd, tokens = string.match(held, '^(%d+) (%d+)$')
+  redis.call('HINCRBY', indexKey(id), 'heldMicroUsd', -microUsd)
+  redis.call('HINCRBY', indexKey(id), 'heldTokens', -tokens)
+  redis.call('HDEL', indexKey(id), holdField(hold))
+end
 
 -- What scripts must know of a workflow, and of one of its tasks where one is named.
 local function readIndex(id, task)

@@ -88,6 +88,9 @@ const writes: Record<string, (shard: Shard, id: string, writer: Writer) => Promi
   "step intent": (shard, id, writer) => shard.write(id, "a", writer, "intent", "late", "1"),
   "step outcome": (shard, id, writer) => shard.write(id, "a", writer, "outcome", "late", "1"),
   "step withdrawal": (shard, id, writer) => shard.write(id, "a", writer, "withdrawal", "kept", ""),
+  "step paid": (shard, id, writer) => shard.write(id, "a", writer, "paid", "late", "1 1 1 - 1"),
+  "step release": (shard, id, writer) => shard.write(id, "a", writer, "release", "kept", ""),
+  hold: (shard, id, writer) => shard.hold(id, "a", writer, "late", [1, 1], ["", ""]),
   "step progress": (shard, id, writer) => shard.progress(id, "a", writer),
   "record completed": (shard, id, writer) => shard.record(id, "a", writer, { output: "=late" }),
   "record completed, quietly": (shard, id, writer) =>
@@ -102,6 +105,7 @@ async function held(shard: Shard): Promise<Held> {
   const { id, revision } = await shard.dispatched({ a: specText() });
   await shard.claim(id, "a");
   await shard.keepStep(id, "a", { epoch: 1, holder: "holder" }, "kept", "1");
+  await shard.hold(id, "a", { epoch: 1, holder: "holder" }, "kept", [1, 1], ["", ""]);
   return { id, revision };
 }
 
@@ -160,7 +164,7 @@ export function fencingRules(newShard: () => Shard): void {
       const shard = newShard();
       const { id } = await held(shard);
       const before = await shard.contents();
-      expect(["renewed", "kept", "recorded"]).toContain(await write(shard, id, { epoch: 1, holder: "holder" }));
+      expect(["renewed", "kept", "held", "recorded"]).toContain(await write(shard, id, { epoch: 1, holder: "holder" }));
       expect(await shard.contents(), name).not.toEqual(before);
     }
   });

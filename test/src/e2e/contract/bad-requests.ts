@@ -86,7 +86,12 @@ const bodies: Row[] = [
   }),
   submit("more than 1 MiB", `{"agent":"probe","input":{"output":"${"x".repeat(1024 * 1024)}"}}`, "413 too-large"),
   submit("65 levels", nested(63), "413 too-large"),
-  submit("a budget", alone({ budget: { usd: 1 } }), "422 not-supported /budget"),
+  submit("a budget of nothing", alone({ budget: {} }), "400 invalid-body /budget"),
+  submit(
+    "a budget below nothing",
+    alone({ budget: { usd: -1, tokens: 0.5 } }),
+    "400 invalid-body /budget/tokens /budget/usd",
+  ),
   submit("a callback", alone({ callbackUrl: "https://example.com/" }), "422 not-supported /callbackUrl"),
   submit("a deadline that is no time", alone({ deadline: "tomorrow" }), "400 invalid-body /deadline"),
   submit(
