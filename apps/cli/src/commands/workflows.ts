@@ -146,7 +146,8 @@ function describeWorkflow(view: WorkflowView): string[] {
     `created ${createdAt}${endedAt === undefined ? "" : `, ended ${endedAt}`}`,
     ...(input + output > 0 ? [`spent ${cost.usd} dollars for ${input} tokens in and ${output} out`] : []),
     ...tasks.map((task) => {
-      const waiting = task.waitingFor ? `, waits for ${task.waitingFor.reason}` : "";
+      const { reason, item } = task.waitingFor ?? {};
+      const waiting = reason ? `, waits for ${reason}${item === undefined ? "" : ` (item ${item})`}` : "";
       const failure = task.error ? `: ${task.error.message} (${task.error.code})` : "";
       return `  ${task.phase}/${task.id}  ${task.agent}  ${task.status}${waiting}${failure}`;
     }),
