@@ -2,6 +2,7 @@ import type { Artifact, Json, PhaseRequest, Revision } from "@flotilla/workflow"
 import type { ToolSet } from "ai";
 import type { z } from "zod";
 import type { Effect, EffectCall } from "./effect.ts";
+import type { SharedState } from "./shared-state.ts";
 import type { ApprovalQuestion } from "./waits.ts";
 
 /** What a model is asked to do. */
@@ -69,6 +70,8 @@ export interface AgentContext {
    * again from its first step. Throws `TaskError` with what went wrong, which may be handled.
    */
   handoff(to: string, payload: Json): Promise<Json>;
+  /** Values that all agents of the workflow share, each with a version, for it may change under one's hands. */
+  readonly state: SharedState;
   /**
    * The tool-calling loop: each model call and each tool call is a durable step. A tool that throws a `TaskError` of
    * class `data` tells the model so; whatever else it throws fails the task as it would outside of a tool.

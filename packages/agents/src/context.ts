@@ -15,6 +15,7 @@ import { generate } from "./generate.ts";
 import type { Model } from "./models/model.ts";
 import { patientBlobs } from "./patient-blobs.ts";
 import { Purse } from "./purse.ts";
+import { sharedState } from "./shared-state.ts";
 import { Steps } from "./steps.ts";
 import { Waits } from "./waits.ts";
 
@@ -102,6 +103,8 @@ export function createContext(run: Run): RunContext {
       }
       return waits.signal(steps.keyFor(signalKey + name), name);
     },
+
+    state: sharedState({ steps, journal }),
 
     handoff: async (to, payload) => waits.handOver(steps.keyFor(handoffKey + to), to, payload),
 

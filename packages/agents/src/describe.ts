@@ -43,6 +43,7 @@ const idleContext: AgentContext = {
   approve: refuse,
   awaitSignal: refuse,
   handoff: refuse,
+  state: { get: refuse, compareAndSet: refuse },
   generate: refuse,
   writeArtifact: refuse,
   progress: refuse,

@@ -73,6 +73,7 @@ async function runTask(
       conclude: async (entry) => void entries.push(entry),
       withdraw: async () => {},
       hold: async () => "held",
+      share: async () => undefined,
       release: async () => {},
       progress: async (message) => void run.messages.push(message),
     },

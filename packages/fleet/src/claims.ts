@@ -9,7 +9,9 @@ import {
   type Journal,
   type JournalEntry,
   type Json,
+  maxSharedBytes,
   type Payment,
+  type RecordedStep,
   resolveTemplates,
   ShutdownError,
   StoreUnavailableError,
@@ -264,6 +266,18 @@ export class Claims {
         return held(await this.#scripts.item("hold", tag, [workflowId, taskId, epoch, holder, hold, ...bounds]));
       },
       release: (hold) => write("release", hold),
+      share: async ({ key, inputHash, name, change }) => {
+        const entry = `{"key":${JSON.stringify(key)},"inputHash":${JSON.stringify(inputHash)},"result":{"value":`;
+        const { version = "", value = null } = change ?? {};
+        const event: EventBody = { type: "state.changed", taskId, attempt, epoch, data: { name, value } };
+        const texts = [JSON.stringify(value), JSON.stringify(event)];
+        const item = [workflowId, taskId, epoch, holder, key, entry, name, version, ...texts];
+        const answer = await this.#scripts.item("share", tag, item, [maxSharedBytes]);
+        if (answer === "full") return undefined;
+        if (typeof answer === "string" && answer.startsWith("{")) return JSON.parse(answer) as RecordedStep;
+        this.#onRefused("share");
+        throw new ClaimLostError(lostReason(answer));
+      },
       intend: (entry) => write("intent", entry.key, entry),
       conclude: (entry) => write("outcome", entry.key, entry),
       withdraw: (key) => write("withdrawal", key),

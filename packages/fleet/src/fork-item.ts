@@ -1,5 +1,6 @@
 import type { Fork, WorkflowState } from "@flotilla/workflow";
 import { changedSpec, handoffSpecs, specsOf } from "./spec.ts";
+import { sharedFields } from "./shared-fields.ts";
 
 /** A fork as lua/fork.lua takes it. `key` is hash, body hash and lifetime of the idempotency key. */
 export function forkItem(
@@ -10,7 +11,7 @@ export function forkItem(
   const { forkedFrom, request } = submitted.data;
   const { priority = "normal", tags = {} } = request;
   const specs = state.isPlanned ? specsOfState(state) : [];
-  const fields = [...specs, ...handoffSpecs(state), ...claims.map(claimOf)];
+  const fields = [...specs, ...handoffSpecs(state), ...claims.map(claimOf), ...sharedFields(state)];
   const lists = [facts.map((fact) => JSON.stringify(fact)), fields, outputs];
   return [
     forkedFrom.id,

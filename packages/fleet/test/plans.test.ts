@@ -1,7 +1,8 @@
 import { redisSettingsOf } from "@flotilla/runtime";
 import { describeRealRedis, startRedis, type TestRedis, until } from "@flotilla/testkit";
-import type { Executor, Failure, Json, TaskRequest } from "@flotilla/workflow";
+import { type Executor, type Failure, type Json, SharedRecord, type TaskRequest } from "@flotilla/workflow";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { z } from "zod";
 import { tagOf } from "../src/keys.ts";
 import { phase, planOf, type Run, statuses, story, task, tenant, TestFleet } from "./fleet.ts";
 
@@ -192,6 +193,55 @@ describeRealRedis("workflows from submit to result", () => {
       expect(items).toMatchObject([{ kind: "escalation", detail: { error: { code: "invalid-plan" }, attempts: 3 } }]);
       await fleet.store.inbox.settle(tenant, items[0]?.id ?? "", { decision: "retry" }, "00000000");
       expect((await fleet.end(id)).view).toMatchObject({ status: "completed", result: "more" });
+    });
+  });
+
+  describe("what agents share", () => {
+    const add =
+      (more: number): Executor =>
+      async (_, journal) => {
+        const access = async (key: string, change?: { version: number; value: Json }) => {
+          const entry = await journal.share({ key, inputHash: "h", name: "total", ...(change && { change }) });
+          const { value } = z.object({ value: SharedRecord }).parse(entry?.result);
+          return value;
+        };
+        let seen = await access("see");
+        for (let turn = 0; !seen.isSet; turn++) {
+          seen = await access(`set ${turn}`, { version: seen.version, value: Number(seen.value) + more });
+        }
+        return { kind: "completed", output: seen.value };
+      };
+    const adding = (...ids: string[]) =>
+      phase(
+        ids.join("-"),
+        ids.map((id) => task(id, { act: "add" })),
+      );
+
+    test("twenty at once add to one number, and nothing is lost", async () => {
+      fleet.acts.set("add", add(1));
+      const ids = Array.from({ length: 20 }, (_, at) => `t${at}`);
+      const run = await fleet.run(planOf(adding(...ids), adding("last")));
+      expect(run.view).toMatchObject({ status: "completed", result: 21 });
+      expect(run.events.filter(({ type }) => type === "state.changed")).toHaveLength(21);
+    });
+
+    test("a retry and a fork go on from what there was", async () => {
+      let isBroken = true;
+      fleet.acts.set("add", add(1));
+      fleet.acts.set("break", async () =>
+        isBroken
+          ? { kind: "failed", error: { class: "data", code: "code", message: "message" } }
+          : { kind: "completed", output: null },
+      );
+      const run = await fleet.run(planOf(adding("a"), phase("b", [task("b", { act: "break" })]), adding("c")));
+      expect(run.view.status).toBe("failed");
+      isBroken = false;
+      const fork = await fleet.store.fork(tenant, run.id, { fromSeq: seqOf(run, "task.started", "b") });
+      if (fork?.kind !== "stored") throw new Error("no fork");
+      await fleet.store.retry(tenant, run.id);
+      for (const id of [run.id, fork.id]) {
+        expect((await fleet.end(id)).view).toMatchObject({ status: "completed", result: 2 });
+      }
     });
   });
 

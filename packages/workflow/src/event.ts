@@ -98,6 +98,7 @@ export const EventBody = z.discriminatedUnion("type", [
   taskEvent("task.scheduled", z.object({ dispatch: z.int() })),
   taskEvent("task.started", z.object({ worker: z.string(), claim: z.int() })),
   taskEvent("task.progressed", z.object({ message: z.string() })),
+  taskEvent("state.changed", z.object({ name: z.string(), value: JsonValue })),
   taskEvent(
     "task.completed",
     z.object({

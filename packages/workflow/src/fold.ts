@@ -49,6 +49,7 @@ function submitted(id: string, event: WorkflowEvent & EventOf<"workflow.submitte
     isPlanned: false,
     planGate: undefined,
     signals: new Map(),
+    shared: new Map(),
     handoffs: new Map(),
     recovery: {},
     cancel: undefined,
@@ -142,6 +143,10 @@ export class StateDraft {
       case "task.progressed":
       case "task.quarantined":
         return;
+      case "state.changed": {
+        const { name, value } = event.data;
+        return this.#set({ shared: new Map(this.#state.shared).set(name, { value, version: event.seq }) });
+      }
       case "repair.applied":
         return this.#repaired(event);
       case "item.opened":

@@ -20,6 +20,7 @@ export * from "./project.ts";
 export * from "./recovery.ts";
 export * from "./request.ts";
 export * from "./revision.ts";
+export * from "./shared.ts";
 export * from "./state.ts";
 export * from "./storage.ts";
 export * from "./store.ts";

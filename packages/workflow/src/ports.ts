@@ -4,6 +4,7 @@ import type { Budget, HoldAnswer, Spend } from "./cost.ts";
 import type { Failure } from "./failure.ts";
 import type { Json } from "./json.ts";
 import type { Revision } from "./revision.ts";
+import type { SharedAccess } from "./shared.ts";
 import type { HandoffRequest, SignalWait, TaskGrant } from "./wait.ts";
 
 /** Content-addressed storage: a blob is named by the SHA-256 (hex) of its bytes and never changes. */
@@ -82,6 +83,8 @@ export interface Journal {
   hold(hold: string, atMost: Spend): Promise<HoldAnswer>;
   /** Ends a hold whose call certainly cost nothing. One that is never ended counts as spent. */
   release(hold: string): Promise<void>;
+  /** Reads or changes what the agents of the workflow share; the result of the step, or undefined where there is no room. */
+  share(access: SharedAccess): Promise<RecordedStep | undefined>;
   /** Says that an effect is about to happen; it may happen once this resolves. */
   intend(entry: IntendedEffect): Promise<void>;
   /** Keeps the result of an effect in place of its intent. */

@@ -9,6 +9,7 @@ import type { AgentRecovery, Recoverable } from "./recovery.ts";
 import type { PlanGate } from "./plan-approval.ts";
 import type { Revision } from "./revision.ts";
 import type { PhaseRequest, Priority, TaskRequest, WorkflowRequest } from "./request.ts";
+import type { SharedValue } from "./shared.ts";
 import type { WorkflowStatus } from "./view.ts";
 import type { Gift, SignalWait } from "./wait.ts";
 
@@ -117,6 +118,8 @@ export interface WorkflowState {
   readonly planGate: PlanGate | undefined;
   /** By name the places of the signals that have come, in order. */
   readonly signals: ReadonlyMap<string, readonly number[]>;
+  /** What its agents share, by name. */
+  readonly shared: ReadonlyMap<string, SharedValue>;
   /** By their numbers. */
   readonly handoffs: ReadonlyMap<number, HandoffState>;
   /** What is done about failures of tasks that do not say it themselves. */

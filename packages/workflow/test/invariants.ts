@@ -103,6 +103,7 @@ class Walk {
         return;
       case "task.started":
       case "task.progressed":
+      case "state.changed":
       case "task.completed":
       case "task.failed":
       case "task.released":

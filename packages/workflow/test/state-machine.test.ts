@@ -177,6 +177,9 @@ const byRow: Record<string, Row> = {
     event: { type: "task.started", taskId: "t", attempt: 2, epoch: 1, data: { worker: "w", claim: 1 } },
   },
   "`task.progressed`": { event: { type: "task.progressed", taskId: "t", attempt: 2, epoch: 1, data: { message: "" } } },
+  "`state.changed`": {
+    event: { type: "state.changed", taskId: "t", attempt: 2, epoch: 1, data: { name: "n", value: 1 } },
+  },
   "`task.completed`": {
     event: { type: "task.completed", taskId: "t", attempt: 2, epoch: 1, data: { outputBytes: 2 } },
   },

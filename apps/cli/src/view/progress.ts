@@ -124,6 +124,7 @@ export class ProgressTracker {
       case "item.expired":
         return `${event.taskId ?? "the plan"}: nobody answered in time`;
       case "task.quarantined":
+      case "state.changed":
       case "repair.applied":
         return undefined;
     }
