@@ -53,7 +53,7 @@ export class FleetSide implements Side {
     this.#dataDir = dataDir;
   }
 
-  static async start(url: string, redis: Redis): Promise<FleetSide> {
+  static async start(url: string, redis: Redis, more: Readonly<Record<string, string>> = {}): Promise<FleetSide> {
     const dataDir = await mkdtemp(join(tmpdir(), "flotilla-bench-"));
     const env = {
       REDIS_URL: url,
@@ -64,6 +64,7 @@ export class FleetSide implements Side {
       FLOTILLA_PROBE: "1",
       AGENT_TYPE: "probe",
       AGENT_CONCURRENCY: String(workerConcurrency),
+      ...more,
     };
     const connection = connect(redisSettingsOf(url), "patient", createLogger({ role: "bench", level: "warn" }));
     const { apiKey } = await new RedisKeyStore(connection).create(tenant, "user");
@@ -112,6 +113,11 @@ export class FleetSide implements Side {
   async cpuSeconds(): Promise<number> {
     const used = await Promise.all(this.#processes.map((running) => metric(running, "process_cpu_seconds_total")));
     return used.reduce((sum, seconds) => sum + seconds, ownCpuSeconds());
+  }
+
+  /** Where Prometheus finds the processes. */
+  get metricsUrls(): string[] {
+    return this.#processes.map(({ ready }) => String(ready.metricsUrl));
   }
 
   async rssMb(): Promise<number> {

@@ -7,6 +7,7 @@ import {
   processEnvironment,
   redisEnvironment,
   storageEnvironment,
+  tracingEnvironment,
 } from "@flotilla/runtime";
 
 const schema = processEnvironment
@@ -15,7 +16,8 @@ const schema = processEnvironment
   .extend(probeEnvironment.shape)
   .extend(modelEnvironment.shape)
   .extend(storageEnvironment.shape)
-  .extend(ociEnvironment.shape);
+  .extend(ociEnvironment.shape)
+  .extend(tracingEnvironment.shape);
 
 /** The configuration of an agent worker; exits 78 where it is refused. */
 export const config = configOrExit(schema, process.env);

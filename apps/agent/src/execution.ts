@@ -1,6 +1,6 @@
 import { type Agent, createExecutor, createModel, meteredModel } from "@flotilla/agents";
 import { openStorage } from "@flotilla/oci";
-import type { Logger } from "@flotilla/runtime";
+import type { Logger, Redact, Tracer } from "@flotilla/runtime";
 import type { Spend } from "@flotilla/workflow";
 import type { config } from "./config.ts";
 
@@ -8,7 +8,7 @@ import type { config } from "./config.ts";
 export function createExecution(
   settings: typeof config,
   agent: Agent,
-  logger: Logger,
+  { logger, tracer, redact }: { logger: Logger; tracer: Tracer; redact: Redact },
   onModelCall: (spend: Spend) => void = () => undefined,
 ) {
   const storage = openStorage(settings, logger);
@@ -21,6 +21,13 @@ export function createExecution(
       : { baseUrl, model: modelName, ...bounds, ...(apiKey === undefined ? {} : { apiKey }) },
   );
   const { blobs } = storage;
-  const executor = createExecutor({ agents: [agent], blobs, model: meteredModel(model, onModelCall), logger });
+  const executor = createExecutor({
+    agents: [agent],
+    blobs,
+    model: meteredModel(model, onModelCall),
+    logger,
+    tracer,
+    redact,
+  });
   return { ...storage, executor };
 }

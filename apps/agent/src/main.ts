@@ -1,18 +1,32 @@
 import { hostname } from "node:os";
 import { createIsolatedExecutor, describeAgent } from "@flotilla/agents";
 import { AgentWorker, RedisCheck, WorkerRegistration } from "@flotilla/fleet";
-import { createLogger, createMetrics, HealthService, redisSettings, runProcess } from "@flotilla/runtime";
+import {
+  createLogger,
+  createMetrics,
+  createRedact,
+  HealthService,
+  ownCluster,
+  redisSettings,
+  runProcess,
+  Tracing,
+  tracingSettings,
+} from "@flotilla/runtime";
 import { findAgent } from "./agents.ts";
 import { config } from "./config.ts";
+import { DeletionCost } from "./deletion-cost.ts";
 import { createExecution } from "./execution.ts";
 
-const logger = createLogger({ role: "agent", level: config.LOG_LEVEL });
+const redact = createRedact(config);
+const logger = createLogger({ role: "agent", level: config.LOG_LEVEL, redact });
 const metrics = createMetrics();
+const tracing = new Tracing(tracingSettings(config, "agent"), (problem) => logger.warn({ problem }, "traces"));
 const redis = redisSettings(config);
 const redisCheck = new RedisCheck(redis, logger);
 const agent = await findAgent(config);
 const workerId = `${hostname()}.${process.pid}`;
-const execution = createExecution(config, agent, logger, ({ input, output, microUsd }) => {
+const execution = createExecution(config, agent, { logger, tracer: tracing, redact }, (spend) => {
+  const { input, output, microUsd } = spend;
   metrics.modelTokens.inc({ agent_type: agent.type, direction: "input" }, input);
   metrics.modelTokens.inc({ agent_type: agent.type, direction: "output" }, output);
   metrics.modelCostUsd.inc({ agent_type: agent.type }, microUsd / 1_000_000);
@@ -29,8 +43,11 @@ const worker = new AgentWorker({
   archive,
   metrics,
   logger,
+  tracer: tracing,
 });
 const registration = new WorkerRegistration({ redis, descriptor: describeAgent(agent), workerId, logger });
+const cost = { api: ownCluster, runningTasks: () => worker.runningTasks, logger };
+const { POD_NAME: pod } = config;
 const health = new HealthService({
   host: config.HOST,
   port: config.METRICS_PORT,
@@ -43,7 +60,15 @@ const health = new HealthService({
 
 await runProcess({
   role: "agent",
-  services: [redisCheck, ...storage, health, worker, registration],
+  services: [
+    tracing,
+    redisCheck,
+    ...storage,
+    health,
+    worker,
+    registration,
+    ...(pod === undefined ? [] : [new DeletionCost({ ...cost, pod })]),
+  ],
   logger,
   details: () => ({ agentType: agent.type, metricsUrl: health.metricsUrl }),
 });

@@ -1,5 +1,6 @@
 import { randomUUID } from "node:crypto";
-import type { BlobStore, Inbox, KeyStore, WorkflowStore } from "@flotilla/workflow";
+import { noTracer, type Tracer } from "@flotilla/runtime";
+import type { BlobStore, DeadLetters, Inbox, KeyStore, WorkflowStore } from "@flotilla/workflow";
 import { type FastifyBaseLogger, type FastifyInstance, fastify, LogController } from "fastify";
 import { RecentAgents } from "./agent-catalog.ts";
 import { authenticate, decorateCaller, tenantOf } from "./authentication.ts";
@@ -15,9 +16,11 @@ import { artifactRoutes } from "./routes/artifacts.ts";
 import { eventRoutes } from "./routes/events.ts";
 import { historyRoutes } from "./routes/history.ts";
 import { inboxRoutes } from "./routes/inbox.ts";
+import { intakeRoutes } from "./routes/intake.ts";
 import { signalRoutes } from "./routes/signals.ts";
 import { serviceRoutes } from "./routes/service.ts";
 import { workflowRoutes } from "./routes/workflows.ts";
+import { traceRequests } from "./tracing.ts";
 
 /** A socket on which nothing moves is closed: a client that stopped reading its stream must not hold it for ever. */
 const silentSocketMs = 60_000;
@@ -28,11 +31,14 @@ export interface ApiDependencies {
   inbox: Inbox;
   keys: Pick<KeyStore, "find">;
   blobs: Pick<BlobStore, "get">;
+  deadLetters: Pick<DeadLetters, "list">;
   logger: FastifyBaseLogger;
   /** For each tenant; no limit unless given. */
   requestsPerMinute?: number;
   /** Shown to operators at `/queues`, which does not exist unless given. */
   queues?: () => Promise<readonly BoardQueue[]>;
+  /** Traces nothing unless given. */
+  tracer?: Tracer;
   /** From the first byte of a request to its last; 9 s by default. */
   requestTimeoutMs?: number;
   /** How often a stream without events says that it lives; 15 s by default. */
@@ -48,6 +54,7 @@ export function buildApp(dependencies: ApiDependencies): FastifyInstance {
     logger,
     queues,
     requestsPerMinute,
+    tracer = noTracer,
     requestTimeoutMs = 9000,
     heartbeatMs = 15_000,
   } = dependencies;
@@ -62,8 +69,10 @@ export function buildApp(dependencies: ApiDependencies): FastifyInstance {
     reply.headers({ "x-request-id": request.id, "x-content-type-options": "nosniff", "cache-control": "no-store" });
   });
   app.addHook("onResponse", async (request, { log, statusCode, elapsedTime }) => {
-    const { method, url } = request;
-    log.debug({ tenant: tenantOf(request), method, url, statusCode, elapsedMs: elapsedTime }, "answered");
+    const { method } = request;
+    // Without its query: people put keys there.
+    const [path] = request.url.split("?", 1);
+    log.debug({ tenant: tenantOf(request), method, path, statusCode, elapsedMs: elapsedTime }, "answered");
   });
 
   app.register(async (open) => {
@@ -73,6 +82,7 @@ export function buildApp(dependencies: ApiDependencies): FastifyInstance {
   });
   app.register(
     async (v1) => {
+      traceRequests(v1, tracer);
       v1.addHook("onRequest", authenticate(keys));
       if (requestsPerMinute !== undefined) v1.addHook("onRequest", limitRate(requestsPerMinute));
       v1.addHook("onRequest", refuseUnrouted(routes));
@@ -85,6 +95,7 @@ export function buildApp(dependencies: ApiDependencies): FastifyInstance {
       inboxRoutes(v1, { inbox });
       artifactRoutes(v1, { store, blobs });
       agentRoutes(v1, { store });
+      intakeRoutes(v1, { deadLetters: dependencies.deadLetters });
     },
     { prefix: "/v1" },
   );

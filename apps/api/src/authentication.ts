@@ -50,9 +50,18 @@ export function authenticateOperator(keys: KeyCache): onRequestAsyncHookHandler 
         headers: { "www-authenticate": 'Basic realm="flotilla queues", charset="UTF-8", Bearer' },
       });
     }
-    if (caller.role !== "operator") throw new Problem("forbidden", "this needs the API key of an operator");
+    refuseUnlessOperator(caller);
     request.setDecorator(callerDecorator, caller);
   };
+}
+
+/** Lets operators pass, behind `authenticate`. What they say is about the whole fleet, and not about their tenant. */
+export const refuseOthersThanOperators: onRequestAsyncHookHandler = async (request) => {
+  refuseUnlessOperator(callerOf(request));
+};
+
+function refuseUnlessOperator({ role }: KeyRecord): void {
+  if (role !== "operator") throw new Problem("forbidden", "this needs the API key of an operator");
 }
 
 function passwordOf(header: string): string | undefined {

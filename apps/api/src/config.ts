@@ -5,12 +5,14 @@ import {
   processEnvironment,
   redisEnvironment,
   storageEnvironment,
+  tracingEnvironment,
 } from "@flotilla/runtime";
 
 const schema = processEnvironment
   .extend(redisEnvironment.shape)
   .extend(storageEnvironment.shape)
   .extend(ociEnvironment.shape)
+  .extend(tracingEnvironment.shape)
   .extend(apiEnvironment.shape);
 
 /** The configuration of an API; exits 78 where it is refused. */

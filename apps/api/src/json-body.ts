@@ -25,7 +25,8 @@ export function acceptJsonOnly(app: FastifyInstance): void {
   });
 }
 
-function parseJson(body: Buffer): unknown {
+/** The value of a body. Throws the problem that it is to be refused with. */
+export function parseJson(body: Buffer): unknown {
   const text = decode(body);
   const value = parseText(text);
   if (isDeeperThan(value, maxBodyDepth)) {

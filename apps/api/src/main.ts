@@ -5,18 +5,33 @@ import {
   disconnect,
   isConnected,
   RedisCheck,
+  RedisDeadLetters,
   RedisKeyStore,
   RedisStore,
+  Scripts,
 } from "@flotilla/fleet";
 import { openStorage } from "@flotilla/oci";
-import { createLogger, createMetrics, HealthService, redisSettings, runProcess, type Service } from "@flotilla/runtime";
+import {
+  createLogger,
+  createMetrics,
+  createRedact,
+  HealthService,
+  redisSettings,
+  runProcess,
+  type Service,
+  Tracing,
+  tracingSettings,
+} from "@flotilla/runtime";
 import { buildApp } from "./app.ts";
 import { config } from "./config.ts";
 import { HttpService } from "./http-service.ts";
+import { Intake } from "./intake/intake.ts";
 
-const logger = createLogger({ role: "api", level: config.LOG_LEVEL });
+const redact = createRedact(config);
+const logger = createLogger({ role: "api", level: config.LOG_LEVEL, redact });
 const metrics = createMetrics();
-const { blobs, archive, services: storage } = openStorage(config, logger);
+const tracing = new Tracing(tracingSettings(config, "api"), (problem) => logger.warn({ problem }, "traces"));
+const { blobs, archive, streams, services: storage } = openStorage(config, logger);
 const redis = redisSettings(config);
 const redisCheck = new RedisCheck(redis, logger);
 
@@ -26,19 +41,26 @@ const store = new RedisStore({
   idempotencyMs: config.FLOTILLA_IDEMPOTENCY_MS,
   archive,
   logger,
+  tracer: tracing,
 });
 const keyConnection = connect(redis, "failFast", logger);
 const keyService: Service = {
   start: () => isConnected(keyConnection),
   stop: async () => disconnect(keyConnection),
 };
+const deadLetters = new RedisDeadLetters(new Scripts(keyConnection));
+const intakes = config.FLOTILLA_INTAKE.map(
+  ({ tenant, streamId }) => new Intake({ tenant, streamId, open: streams.reader, store, deadLetters, metrics, logger }),
+);
 const http = new HttpService({
   app: buildApp({
     store,
     inbox: store.inbox,
     keys: new RedisKeyStore(keyConnection),
     blobs,
+    deadLetters,
     logger,
+    tracer: tracing,
     ...(config.FLOTILLA_RATE_LIMIT !== undefined && { requestsPerMinute: config.FLOTILLA_RATE_LIMIT }),
     queues: async () => {
       const agents = await store.agents();
@@ -52,7 +74,7 @@ const health = new HealthService({ host: config.HOST, port: config.METRICS_PORT,
 
 await runProcess({
   role: "api",
-  services: [redisCheck, ...storage, health, store, keyService, http],
+  services: [tracing, redisCheck, ...storage, health, store, keyService, ...intakes, http],
   logger,
   details: () => ({ url: http.url, metricsUrl: health.metricsUrl }),
 });

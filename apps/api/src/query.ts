@@ -33,6 +33,9 @@ export const ItemParameters = z.strictObject({
   cursor: z.string().exactOptional(),
 });
 
+/** Query of `GET /v1/intake/dead-letters`. */
+export const DeadLetterParameters = z.strictObject({ limit: wholeNumber(1, 200).default(50) });
+
 /** Query of `GET /v1/workflows/:id/events`. */
 export const EventParameters = z.strictObject({
   after: wholeNumber(0, Number.MAX_SAFE_INTEGER).default(0),

@@ -46,6 +46,7 @@ export function testApi(overrides: Partial<ApiDependencies> = {}): TestApi {
       },
     },
     blobs: { get: async (sha256) => chunksOf(blobs.get(sha256)) },
+    deadLetters: { list: async () => [] },
     logger: createLogger({ role: "api", level: "trace", stream: log }),
     ...overrides,
   });

@@ -191,6 +191,25 @@ export class MemoryStore implements WorkflowStore {
     return this.registered;
   }
 
+  /** What operators have said. */
+  readonly orders: { word: "pause" | "resume"; agentType: string; by: string }[] = [];
+
+  async pause(agentType: string, by: string): Promise<AgentView | undefined> {
+    return this.#order("pause", agentType, by);
+  }
+
+  async resume(agentType: string, by: string): Promise<AgentView | undefined> {
+    return this.#order("resume", agentType, by);
+  }
+
+  #order(word: "pause" | "resume", agentType: string, by: string): AgentView | undefined {
+    this.#reach();
+    const found = this.registered.find(({ type }) => type === agentType);
+    if (!found) return undefined;
+    this.orders.push({ word, agentType, by });
+    return Object.assign(found, { paused: word === "pause" });
+  }
+
   async ping(): Promise<void> {
     this.#reach();
   }
@@ -263,7 +282,9 @@ function agent(type: string): AgentView {
     tools: [],
     permissions: { tools: [], mayPlan: false },
     workers: 1,
+    knownWorkers: 1,
     backlog: 0,
+    paused: false,
   };
 }
 

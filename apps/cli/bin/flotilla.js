@@ -9,6 +9,13 @@ import { fileURLToPath } from "node:url";
 const main = fileURLToPath(new URL("../src/main.ts", import.meta.url));
 const neededMajor = 24;
 
+// npm that is ended takes the shell between it and us along, and tells us nothing; without npm, whose child we are is
+// nobody's business.
+if ("npm_execpath" in process.env) {
+  const parent = process.ppid;
+  setInterval(() => process.ppid !== parent && process.kill(process.pid, "SIGTERM"), 250).unref();
+}
+
 if (Number.parseInt(process.versions.node, 10) >= neededMajor) {
   await import(main);
 } else {

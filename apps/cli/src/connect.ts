@@ -1,4 +1,5 @@
 import { type Client, createClient } from "@flotilla/client";
+import type { Role } from "@flotilla/workflow";
 import { type Command, Option } from "commander";
 import { z } from "zod";
 import type { CliConfig } from "./config.ts";
@@ -40,14 +41,22 @@ export function namedFleet(options: ConnectionOptions, config: CliConfig): Clien
   return url === undefined ? undefined : createClient({ url, ...(apiKey !== undefined && { apiKey }) });
 }
 
-/** A client of the fleet that the options, the environment or the data folder name. Throws with 69 when none is up. */
-export async function connectFleet(options: ConnectionOptions, config: CliConfig): Promise<Client> {
+/**
+ * A client of the fleet that the options, the environment or the data folder name, with the key of that role where it is
+ * the local one that gives it. Throws with 69 when none is up.
+ */
+export async function connectFleet(
+  options: ConnectionOptions,
+  config: CliConfig,
+  role: Role = "user",
+): Promise<Client> {
   const named = namedFleet(options, config);
   if (named) return named;
   const dataDir = dataDirAt(options.dataDir ?? config.FLOTILLA_DATA_DIR);
   const fleet = await findLocalFleet(dataDir);
   if (!fleet) throw noFleet(dataDir.path);
-  return createClient({ url: fleet.url, apiKey: options.key ?? config.FLOTILLA_API_KEY ?? fleet.apiKey });
+  const ownKey = role === "operator" ? fleet.operatorKey : fleet.apiKey;
+  return createClient({ url: fleet.url, apiKey: options.key ?? config.FLOTILLA_API_KEY ?? ownKey });
 }
 
 /** No fleet is up there, and what to do. */

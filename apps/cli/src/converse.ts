@@ -5,7 +5,11 @@ import { type ExitCode, exitCode, InterruptedError } from "./exit.ts";
 import type { DataDir } from "./local/data-dir.ts";
 import { type SavedArtifact, saveArtifacts } from "./reports.ts";
 import type { Terminal } from "./terminal.ts";
-import { watch } from "./view/watch.ts";
+import { notableWaits } from "./view/waits.ts";
+import { type Watch, watch } from "./view/watch.ts";
+
+/** How often it is asked what tasks wait for, in ms. */
+const askEveryMs = 2000;
 
 /** One workflow from its request to its printed result. */
 export interface Conversation {
@@ -39,12 +43,23 @@ export async function converse({ client, request, dataDir, goesOn, terminal }: C
 async function followToEnd(client: Client, id: string, terminal: Terminal): Promise<WorkflowView> {
   const signal = terminal.interrupted;
   const watching = watch(terminal);
+  // A program reads the log, and asks why nothing goes on when it wants to know.
+  const asking = terminal.json ? undefined : setInterval(() => void tellWaits(client, id, watching), askEveryMs);
   try {
     for await (const event of client.events(id, { follow: true, signal })) watching.event(event);
   } finally {
+    clearInterval(asking);
     watching.end();
   }
   return client.get(id, { signal });
+}
+
+/** Says what tasks wait for; where nobody answers, the stream of events will say so. */
+async function tellWaits(client: Client, id: string, watching: Watch): Promise<void> {
+  const signal = AbortSignal.timeout(askEveryMs);
+  const both = Promise.all([client.get(id, { signal }), client.agents({ signal })]);
+  const [workflow, agents] = await both.catch(() => []);
+  if (workflow && agents) watching.waits(notableWaits(workflow, agents, Date.now()));
 }
 
 async function printResult(view: WorkflowView, artifacts: SavedArtifact[], terminal: Terminal): Promise<void> {

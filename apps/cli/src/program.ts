@@ -1,9 +1,11 @@
 import { Command } from "commander";
 import { commandHost } from "./action.ts";
+import { addAgentCommands } from "./commands/agents.ts";
 import { addDemo } from "./commands/demo.ts";
 import { addDoctor } from "./commands/doctor.ts";
 import { addHistoryCommands } from "./commands/history.ts";
 import { addInboxCommands } from "./commands/inbox.ts";
+import { addIntake } from "./commands/intake.ts";
 import { addKeys } from "./commands/keys.ts";
 import { addRebuild } from "./commands/rebuild.ts";
 import { addRun } from "./commands/run.ts";
@@ -31,6 +33,8 @@ export function buildProgram(onExit: (code: ExitCode) => void): Command {
   addWorkflowCommands(host);
   addHistoryCommands(host);
   addInboxCommands(host);
+  addIntake(host);
+  addAgentCommands(host);
   addKeys(host);
   addDoctor(host);
   addRebuild(host);

@@ -54,13 +54,14 @@ async function storageOf(dataDir: DataDir, config: CliConfig, logger: Logger): P
 }
 
 function words(report: RebuildReport, ms: number): string[] {
-  const { found, open, ended, present, released, unproven, keys, unreadable, archivedUntil } = report;
+  const { found, open, ended, present, released, unproven, keys, paused, unreadable, archivedUntil } = report;
   const doubts = Object.entries(unproven).filter(([, count]) => count > 0);
   return [
     `${found} workflows found in the archive, in ${(ms / 1000).toFixed(1)} s`,
     `  ${open} open ones and ${ended} ended ones put back, ${present} were there`,
     `  ${released} tasks were running: each is handed to another worker, its attempt unspent`,
     `  ${keys} API keys put back`,
+    ...(paused.length > 0 ? [`  paused as before: ${paused.join(", ")}`] : []),
     ...doubts.map(([kind, count]) => `  ${count} ${kind} effects had begun and are not known to have ended`),
     ...unreadable.map(({ name, reason }) => `  not used: ${name}: ${reason}`),
     archivedUntil === null

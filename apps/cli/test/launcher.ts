@@ -35,6 +35,15 @@ export function startFlotilla(
   });
 }
 
+/** Starts `flotilla` as npm does, in a shell that does not pass signals on; that shell is the child. */
+export function startUnderNpm(args: string[], cwd: string): ChildProcess {
+  return spawn("sh", ["-c", '"$@"; exit $?', "sh", process.execPath, launcher, ...args], {
+    cwd,
+    env: { ...process.env, FLOTILLA_FETCH: "0", npm_execpath: "npm" },
+    stdio: ["ignore", "pipe", "pipe"],
+  });
+}
+
 /** Runs `flotilla` to its end. */
 export async function flotilla(
   args: string[],

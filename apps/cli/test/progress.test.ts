@@ -55,3 +55,10 @@ test("a failure is told with its reason", () => {
   expect(tracker.apply(event("workflow.failed", { error: { ...error, taskId: "a" } }))).toBe("failed: no such page");
   expect(tracker.progress.status).toBe("failed");
 });
+
+test("a request for one agent shows its task, which the log does not name", () => {
+  const tracker = new ProgressTracker();
+  tracker.apply(event("workflow.submitted", { tenant: "t", request: { input: "x", agent: "probe" } }));
+  tracker.apply(event("workflow.planned", { by: "request", defaults: { attempts: 3, concurrency: 10 } }));
+  expect(tracker.progress.phases).toMatchObject([{ name: "main", tasks: [{ id: "main", agent: "probe" }] }]);
+});

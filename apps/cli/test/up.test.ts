@@ -7,7 +7,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, afterEach, beforeAll, expect, test } from "vitest";
 import { z } from "zod";
-import { flotilla, startFlotilla, underOldNode } from "./launcher.ts";
+import { flotilla, startFlotilla, startUnderNpm, underOldNode } from "./launcher.ts";
 
 // One probe and no other agents, so that a fleet is up in a second or two.
 const upArgs = [
@@ -68,7 +68,10 @@ interface Fleet {
 }
 
 async function up(nodeArgs: string[] = []): Promise<Fleet> {
-  const child = startFlotilla(upArgs, folder, {}, nodeArgs);
+  return readied(startFlotilla(upArgs, folder, {}, nodeArgs));
+}
+
+async function readied(child: ChildProcess): Promise<Fleet> {
   const ended = once(child, "exit");
   if (!child.stdout) throw new Error("a child without the pipe that it was given");
   child.stderr?.pipe(process.stderr);
@@ -172,4 +175,11 @@ test.each([
   expect(next.ready).toMatchObject({ apiKey: killed.ready.apiKey, operatorKey: killed.ready.operatorKey });
   next.child.kill("SIGINT");
   expect(await next.ended).toEqual([0, null]);
+});
+
+test("npm that is ended takes its fleet along, though it tells it nothing", { timeout: 180_000 }, async () => {
+  const running = await readied(startUnderNpm(upArgs, folder));
+  running.child.kill("SIGTERM");
+  expect(await running.ended).toEqual([null, "SIGTERM"]);
+  expect(await allGoneWithin(running, 15_000)).toBe(true);
 });

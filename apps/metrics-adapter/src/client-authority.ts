@@ -1,6 +1,4 @@
-import { readFile } from "node:fs/promises";
-import { request } from "node:https";
-import { text } from "node:stream/consumers";
+import { askKubernetes, type KubernetesApi } from "@flotilla/runtime";
 import { z } from "zod";
 
 /** Who the API server of the cluster is, when it calls: which authority signs its certificate, and by which names. */
@@ -11,9 +9,7 @@ export interface ClientAuthority {
   names: readonly string[];
 }
 
-const folder = "/var/run/secrets/kubernetes.io/serviceaccount";
 const path = "/api/v1/namespaces/kube-system/configmaps/extension-apiserver-authentication";
-const timeoutMs = 5000;
 
 const ConfigMap = z.object({
   data: z.object({
@@ -26,27 +22,10 @@ const ConfigMap = z.object({
   }),
 });
 
-/** Asks the cluster that this pod runs in, by its service account; it must be let read that ConfigMap. */
-export async function askCluster(): Promise<ClientAuthority> {
-  const [ca, token] = await Promise.all([readFile(`${folder}/ca.crt`, "utf8"), readFile(`${folder}/token`, "utf8")]);
-  return fetchClientAuthority(new URL("https://kubernetes.default.svc"), ca, token);
-}
-
-/** The same of any API server, whose certificate `ca` has signed. Throws where it does not tell. */
-export async function fetchClientAuthority(server: URL, ca: string, token: string): Promise<ClientAuthority> {
-  const body = await new Promise<string>((resolve, reject) => {
-    const headers = { authorization: `Bearer ${token.trim()}`, accept: "application/json" };
-    const asked = request(
-      new URL(path, server),
-      { ca, headers, signal: AbortSignal.timeout(timeoutMs) },
-      (response) => {
-        if (response.statusCode === 200) text(response).then(resolve, reject);
-        else reject(new Error(`the API server answered ${response.statusCode} about its own certificate`));
-      },
-    );
-    asked.on("error", reject);
-    asked.end();
-  });
+/** Asks that API server; who asks must be let read that ConfigMap. Throws where it does not tell. */
+export async function fetchClientAuthority(api: KubernetesApi): Promise<ClientAuthority> {
+  const { status, body } = await askKubernetes(api, { method: "GET", path });
+  if (status !== 200) throw new Error(`the API server answered ${status} about its own certificate`);
   const { data } = ConfigMap.parse(JSON.parse(body));
   return { ca: data["requestheader-client-ca-file"], names: data["requestheader-allowed-names"] };
 }

@@ -1,10 +1,19 @@
 import { FleetNumbers, RedisCheck } from "@flotilla/fleet";
-import { createLogger, createMetrics, HealthService, redisSettings, runProcess } from "@flotilla/runtime";
-import { askCluster } from "./client-authority.ts";
+import {
+  createLogger,
+  createMetrics,
+  createRedact,
+  HealthService,
+  ownCluster,
+  redisSettings,
+  runProcess,
+} from "@flotilla/runtime";
+import { fetchClientAuthority } from "./client-authority.ts";
 import { config } from "./config.ts";
 import { MetricServer } from "./metric-server.ts";
 
-const logger = createLogger({ role: "metrics-adapter", level: config.LOG_LEVEL });
+const redact = createRedact(config);
+const logger = createLogger({ role: "metrics-adapter", level: config.LOG_LEVEL, redact });
 const metrics = createMetrics();
 const redis = redisSettings(config);
 const redisCheck = new RedisCheck(redis, logger);
@@ -14,7 +23,7 @@ const server = new MetricServer({
   port: config.ADAPTER_PORT,
   certFile: config.ADAPTER_TLS_CERT,
   keyFile: config.ADAPTER_TLS_KEY,
-  authority: askCluster,
+  authority: async () => fetchClientAuthority(await ownCluster()),
   source: numbers,
   logger,
 });

@@ -8,11 +8,11 @@ import { join } from "node:path";
 import { text } from "node:stream/consumers";
 import { promisify } from "node:util";
 import { createLogger } from "@flotilla/runtime";
+import { type Certificate, hasOpenssl, TestAuthority } from "@flotilla/testkit/certificates";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { fetchClientAuthority } from "../src/client-authority.ts";
 import type { Source } from "../src/external-metrics.ts";
 import { MetricServer } from "../src/metric-server.ts";
-import { type Certificate, hasOpenssl, TestAuthority } from "./certificates.ts";
 
 const hasKubectl = spawnSync("kubectl", ["version", "--client"]).status === 0;
 const api = "/apis/external.metrics.k8s.io/v1beta1";
@@ -160,7 +160,8 @@ describeTls(`the metrics adapter${hasOpenssl ? "" : " (skipped: no openssl on PA
     await once(cluster, "listening");
     const address = cluster.address();
     const port = typeof address === "object" ? address?.port : undefined;
-    const found = await fetchClientAuthority(new URL(`https://127.0.0.1:${port}`), serving.certificate, "token\n");
+    const url = new URL(`https://127.0.0.1:${port}`);
+    const found = await fetchClientAuthority({ url, ca: serving.certificate, token: "token", namespace: "flotilla" });
     cluster.closeAllConnections();
     cluster.close();
     expect(found).toEqual({ ca: front.certificate, names: ["front-proxy-client"] });

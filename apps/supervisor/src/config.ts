@@ -5,12 +5,14 @@ import {
   redisEnvironment,
   storageEnvironment,
   supervisorEnvironment,
+  tracingEnvironment,
 } from "@flotilla/runtime";
 
 const schema = processEnvironment
   .extend(redisEnvironment.shape)
   .extend(storageEnvironment.shape)
   .extend(ociEnvironment.shape)
+  .extend(tracingEnvironment.shape)
   .extend(supervisorEnvironment.shape);
 
 /** The configuration of a supervisor; exits 78 where it is refused. */

@@ -1,14 +1,25 @@
 import { RedisCheck, Supervisor } from "@flotilla/fleet";
 import { openStorage } from "@flotilla/oci";
-import { createLogger, createMetrics, HealthService, redisSettings, runProcess } from "@flotilla/runtime";
+import {
+  createLogger,
+  createMetrics,
+  createRedact,
+  HealthService,
+  redisSettings,
+  runProcess,
+  Tracing,
+  tracingSettings,
+} from "@flotilla/runtime";
 import { config } from "./config.ts";
 
-const logger = createLogger({ role: "supervisor", level: config.LOG_LEVEL });
+const redact = createRedact(config);
+const logger = createLogger({ role: "supervisor", level: config.LOG_LEVEL, redact });
 const metrics = createMetrics();
+const tracing = new Tracing(tracingSettings(config, "supervisor"), (problem) => logger.warn({ problem }, "traces"));
 const redis = redisSettings(config);
 const storage = openStorage(config, logger);
 const redisCheck = new RedisCheck(redis, logger);
-const { FLOTILLA_RECOVERY: recovery } = config;
+const { FLOTILLA_RECOVERY: recovery, OCI_STREAM_ID: eventsId } = config;
 const supervisor = new Supervisor({
   redis,
   defaults: {
@@ -23,9 +34,11 @@ const supervisor = new Supervisor({
     objects: storage.archive,
     checkpointEveryMs: config.CHECKPOINT_INTERVAL_MS,
     retentionMs: config.FLOTILLA_ARCHIVE_RETENTION_MS,
+    ...(eventsId !== undefined && { events: storage.streams.writer(eventsId) }),
   },
   metrics,
   logger,
+  tracer: tracing,
 });
 const looksAgo = () => ({ ok: supervisor.idleForMs < 5000, detail: `${Math.round(supervisor.idleForMs)} ms` });
 const health = new HealthService({
@@ -37,7 +50,7 @@ const health = new HealthService({
 
 await runProcess({
   role: "supervisor",
-  services: [redisCheck, ...storage.services, health, supervisor],
+  services: [tracing, redisCheck, ...storage.services, health, supervisor],
   logger,
   details: () => ({ metricsUrl: health.metricsUrl }),
 });

@@ -7,6 +7,7 @@ import {
   SignalName,
   TaskError,
 } from "@flotilla/workflow";
+import type { Tracer } from "@flotilla/runtime";
 import type { ToolSet } from "ai";
 import type { Agent, AgentContext } from "./agent.ts";
 import type { Effect, EffectCall } from "./effect.ts";
@@ -17,6 +18,7 @@ import { patientBlobs } from "./patient-blobs.ts";
 import { Purse } from "./purse.ts";
 import { sharedState } from "./shared-state.ts";
 import { Steps } from "./steps.ts";
+import { tracedModel, tracedStep } from "./tracing.ts";
 import { Waits } from "./waits.ts";
 
 /** Longest word to watchers; the rest is cut off. */
@@ -39,6 +41,7 @@ export interface Run {
   blobs: BlobStore;
   model: Model;
   signal: AbortSignal;
+  tracer: Tracer;
 }
 
 /** What a run is handed, and what is left of it when it has ended. */
@@ -52,7 +55,8 @@ export interface RunContext {
 
 /** The context of a run. */
 export function createContext(run: Run): RunContext {
-  const { task, agent, journal, model, signal } = run;
+  const { task, agent, journal, signal, tracer } = run;
+  const model = tracedModel(run.model, tracer);
   const blobs = patientBlobs(run.blobs, signal);
   const { scope = "", revision } = task;
   const mayReplay = task.attempt > 1 || task.claim > 1;
@@ -76,7 +80,7 @@ export function createContext(run: Run): RunContext {
 
     async step(name, input, fn) {
       refuseReserved(name);
-      return steps.run(steps.keyFor(name), input, fn);
+      return steps.run(steps.keyFor(name), input, (signal) => tracedStep(tracer, name, () => fn(signal)));
     },
 
     async effect<T extends Json>(
@@ -88,7 +92,8 @@ export function createContext(run: Run): RunContext {
       refuseReserved(name);
       // What a person says that it gave is for the agent to make sense of.
       const attested = (word: Json) => word as T;
-      return effects.run({ step: steps.keyFor(name), tool: name, input, effect, run: fn, attested });
+      const traced = (call: EffectCall) => tracedStep(tracer, name, () => fn(call));
+      return effects.run({ step: steps.keyFor(name), tool: name, input, effect, run: traced, attested });
     },
 
     async approve(name, given, question) {
@@ -118,6 +123,7 @@ export function createContext(run: Run): RunContext {
           waits,
           revision,
           signal,
+          tracer,
           granted: () => grantedTools(agent.tools?.(ctx) ?? {}, task.grant),
         },
         generation,

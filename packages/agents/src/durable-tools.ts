@@ -1,3 +1,4 @@
+import type { Tracer } from "@flotilla/runtime";
 import { type Json, TaskError } from "@flotilla/workflow";
 import type { ToolSet } from "ai";
 import { classify } from "./classify.ts";
@@ -5,6 +6,7 @@ import { type EffectCall, NotAppliedError } from "./effect.ts";
 import { effectOf, type ToolEffect } from "./effect-tool.ts";
 import type { Effects, EffectStep } from "./effects.ts";
 import type { Steps } from "./steps.ts";
+import { tracedTool } from "./tracing.ts";
 import type { Waits } from "./waits.ts";
 
 /** What a tool call came to: an answer, or a refusal that the model is told and may act upon. */
@@ -33,7 +35,7 @@ export function grantTools(asked: ToolSet | undefined, granted: ToolSet): ToolSe
  */
 export function durableTools(
   tools: ToolSet,
-  { steps, effects, waits }: { steps: Steps; effects: Effects; waits: Waits },
+  { steps, effects, waits, tracer }: { steps: Steps; effects: Effects; waits: Waits; tracer: Tracer },
   key: string,
   fail: (error: unknown) => void,
 ): ToolSet {
@@ -52,11 +54,15 @@ export function durableTools(
         const step = steps.keyFor(`${key}/tool/${options.toolCallId}`);
         // Arguments of a call are parsed from JSON.
         const given = { tool: name, input: input as Json };
+        const traced = <T extends object>(work: () => Promise<T>) =>
+          tracedTool(tracer, { name, callId: options.toolCallId, input }, work);
         const running = effect
           ? approved(effect, { step, tool: name, input: given }, waits).then((call) =>
-              effects.run(effectStep(effect, call)),
+              effects.run(effectStep(effect, call, traced)),
             )
-          : steps.run(step, given, (signal) => recordCall(() => execute(input, { ...options, abortSignal: signal })));
+          : steps.run(step, given, (signal) =>
+              traced(() => recordCall(() => execute(input, { ...options, abortSignal: signal }))),
+            );
         const record = await running.catch((error: unknown) => {
           fail(error);
           throw error;
@@ -92,8 +98,9 @@ async function approved(
 function effectStep(
   { class: kind, execute, query }: ToolEffect,
   { step, tool, input }: PlacedCall,
+  traced: <T extends object>(work: () => Promise<T>) => Promise<T>,
 ): EffectStep<ToolRecord> {
-  const run = (call: EffectCall) => recordEffect(() => execute(input.input, call), kind);
+  const run = (call: EffectCall) => traced(() => recordEffect(() => execute(input.input, call), kind));
   const attested = (word: Json): ToolRecord => ({ output: word });
   if (kind !== "queryable") return { step, tool, input, effect: { class: kind }, run, attested };
   return {

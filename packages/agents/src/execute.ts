@@ -9,7 +9,16 @@ import {
   TaskError,
   type TaskOutcome,
 } from "@flotilla/workflow";
-import type { Logger } from "@flotilla/runtime";
+import {
+  flotillaAttributes,
+  type Logger,
+  noTracer,
+  operations,
+  type Redact,
+  spanAttributes,
+  type Tracer,
+  withLogFields,
+} from "@flotilla/runtime";
 import type { z } from "zod";
 import type { Agent, AgentResult } from "./agent.ts";
 import { classify } from "./classify.ts";
@@ -28,13 +37,42 @@ export interface ExecutorOptions {
   blobs: BlobStore;
   model: Model;
   logger: Logger;
+  /** Traces nothing unless given. */
+  tracer?: Tracer;
+  /** Takes the secrets of the process out of what a failure says; nothing is taken out unless given. */
+  redact?: Redact;
 }
 
 /**
  * An executor of the tasks of `agents`. It checks what goes in and what comes out against the agent's schemas and turns
  * whatever is thrown into an outcome; it throws only `ClaimLostError` and the reason of the signal.
  */
-export function createExecutor({ agents, blobs, model, logger }: ExecutorOptions): Executor {
+export function createExecutor(options: ExecutorOptions): Executor {
+  const { tracer = noTracer, redact = (text) => text } = options;
+  const execute = executorOf({ ...options, tracer, redact });
+  return (task, journal, signal) => {
+    const { workflowId, taskId, attempt, claim, agent } = task;
+    const attributes = {
+      [spanAttributes.operationName]: operations.invokeAgent,
+      [spanAttributes.agentName]: agent,
+      [spanAttributes.conversationId]: workflowId,
+      [flotillaAttributes.tenant]: task.tenant,
+      [flotillaAttributes.task]: taskId,
+      [flotillaAttributes.attempt]: attempt,
+      [flotillaAttributes.claim]: claim,
+    };
+    return withLogFields({ workflowId, taskId, attempt }, () =>
+      tracer.resume(task.traceparent, `${operations.invokeAgent} ${agent}`, { attributes }, async (span) => {
+        const outcome = await execute(task, journal, signal);
+        span.set({ [flotillaAttributes.outcome]: outcome.kind });
+        if (outcome.kind === "failed") span.fail(outcome.error.code);
+        return outcome;
+      }),
+    );
+  };
+}
+
+function executorOf({ agents, blobs, model, logger, tracer, redact }: Required<ExecutorOptions>): Executor {
   const byType = new Map(agents.map((agent) => [agent.type, agent]));
 
   return async (task, journal, signal): Promise<TaskOutcome> => {
@@ -43,7 +81,7 @@ export function createExecutor({ agents, blobs, model, logger }: ExecutorOptions
       const agent = byType.get(task.agent);
       if (!agent) throw dataError("unknown-agent", `this worker has no agent of type ${task.agent}`);
       const input = accept(agent.input, task.input, "invalid-input");
-      const run = createContext({ task, agent, journal, blobs, model, signal });
+      const run = createContext({ task, agent, journal, blobs, model, signal, tracer });
       return await untilSettled(run, signal, async () => {
         const result = await agent.run(run.ctx, input);
         return completed(agent, result, await run.artifacts(), task.grant);
@@ -51,9 +89,10 @@ export function createExecutor({ agents, blobs, model, logger }: ExecutorOptions
     } catch (error) {
       if (error instanceof ClaimLostError) throw error;
       if (signal.aborted) throw signal.reason;
-      const failure = classify(error);
-      const { workflowId, taskId, attempt, claim } = task;
-      logger.warn({ err: error, workflowId, taskId, attempt, claim, agentType: task.agent, failure }, "task failed");
+      const known = classify(error);
+      // It goes into the log of the workflow, and a service may well quote the key that it refuses.
+      const failure = { ...known, message: redact(known.message) };
+      logger.warn({ err: error, claim: task.claim, agentType: task.agent, failure }, "task failed");
       return { kind: "failed", error: failure };
     }
   };

@@ -1,3 +1,4 @@
+import type { Tracer } from "@flotilla/runtime";
 import { type Revision, TaskError } from "@flotilla/workflow";
 import type { ModelMessage, StepResult, ToolSet } from "ai";
 import { z } from "zod";
@@ -27,6 +28,7 @@ export interface GenerateDeps {
   /** What was wrong with what the task made of its models' answers before. */
   revision: Revision | undefined;
   signal: AbortSignal;
+  tracer: Tracer;
 }
 
 /**

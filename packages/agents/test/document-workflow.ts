@@ -1,4 +1,5 @@
 import { createHash } from "node:crypto";
+import { noTracer } from "@flotilla/runtime";
 import { type BlobStore, type Json, type JournalEntry, type PhaseRequest, planIssues } from "@flotilla/workflow";
 import type { Agent } from "../src/agent.ts";
 import { builtinAgents, Report } from "../src/builtin/index.ts";
@@ -65,6 +66,7 @@ async function runTask(
     task: { tenant: "t", workflowId: "wf_00_test", taskId, agent: agent.type, input, attempt: 1, claim: 1, epoch: 1 },
     agent,
     model,
+    tracer: noTracer,
     blobs: memoryBlobs(blobs),
     journal: {
       load: async () => entries,

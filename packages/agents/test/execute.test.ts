@@ -1,3 +1,4 @@
+import { createRedact } from "@flotilla/runtime";
 import { ClaimLostError, type ClaimedTask, TaskError } from "@flotilla/workflow";
 import { expect, test } from "vitest";
 import { z } from "zod";
@@ -177,4 +178,11 @@ test("progress goes to the watchers, cut to a line that fits", async () => {
   );
   await rig.run();
   expect(rig.journal.messages).toEqual(["x".repeat(1000)]);
+});
+
+test("what a failure says goes into the log without the secrets of the process", async () => {
+  const agent = agentOf(() => Promise.reject(new Error("the key sk-secret is wrong")));
+  const redact = createRedact({ OPENAI_API_KEY: "sk-secret" });
+  const outcome = await new Rig(agent, undefined, undefined, redact).run();
+  expect(outcome).toMatchObject({ kind: "failed", error: { message: "the key [redacted] is wrong" } });
 });

@@ -1,5 +1,5 @@
 import { createHash } from "node:crypto";
-import { createLogger } from "@flotilla/runtime";
+import { createLogger, noTracer, type Redact, type Tracer } from "@flotilla/runtime";
 import {
   type BlobStore,
   ClaimLostError,
@@ -133,10 +133,14 @@ export class Rig {
   readonly blobs = new MemoryBlobs();
   readonly #agent: Agent;
   readonly #model: Model;
+  readonly #tracer: Tracer;
+  readonly #redact: Redact | undefined;
 
-  constructor(agent: Agent, model: Model = createModel()) {
+  constructor(agent: Agent, model: Model = createModel(), tracer: Tracer = noTracer, redact?: Redact) {
     this.#agent = agent;
     this.#model = model;
+    this.#tracer = tracer;
+    this.#redact = redact;
   }
 
   run(task: Partial<ClaimedTask> = {}, signal: AbortSignal = new AbortController().signal): Promise<TaskOutcome> {
@@ -145,6 +149,8 @@ export class Rig {
       blobs: this.blobs,
       model: this.#model,
       logger: createLogger({ role: "agent", level: "silent" }),
+      tracer: this.#tracer,
+      ...(this.#redact && { redact: this.#redact }),
     });
     return execute(taskOf(this.#agent, task), this.journal, signal);
   }

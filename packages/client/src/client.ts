@@ -1,6 +1,7 @@
 import {
   AgentView,
   ArtifactView,
+  DeadLetter,
   EventView,
   type ItemKind,
   ItemView,
@@ -123,6 +124,12 @@ export interface Client {
    */
   settle(item: string, verdict: Verdict, options?: CallOptions): Promise<SettledItem>;
   agents(options?: CallOptions): Promise<AgentView[]>;
+  /** Messages of intake streams that were refused, the newest first; for operators. */
+  deadLetters(options?: CallOptions & { limit?: number }): Promise<DeadLetter[]>;
+  /** Tasks of that agent type wait in their queue until it is resumed; what runs goes on. Needs an operator's key. */
+  pause(agentType: string, options?: CallOptions): Promise<AgentView>;
+  /** Workers take tasks of that agent type again. Needs an operator's key. */
+  resume(agentType: string, options?: CallOptions): Promise<AgentView>;
   /** Rejects unless the API answers right now; never repeated. */
   health(options?: CallOptions): Promise<void>;
 }
@@ -141,6 +148,7 @@ export type ItemPage = z.infer<typeof ItemPage>;
 const EventPage = z.object({ events: z.array(EventView), next: z.unknown().optional() });
 const CancelView = z.object({ status: WorkflowStatus });
 const ArtifactList = z.object({ artifacts: z.array(ArtifactView) });
+const DeadLetterList = z.object({ deadLetters: z.array(DeadLetter) });
 const AgentList = z.object({ agents: z.array(AgentView) });
 
 const endStatuses: ReadonlySet<WorkflowStatus> = new Set(["completed", "failed", "aborted", "cancelled"]);
@@ -235,6 +243,12 @@ export function createClient(options: ClientOptions): Client {
     },
     agents: async ({ signal } = {}) =>
       (await send(transport, { path: "/v1/agents", signal, read: as(AgentList) })).agents,
+    deadLetters: async ({ signal, ...query } = {}) => {
+      const path = `/v1/intake/dead-letters${queryString(query)}`;
+      return (await send(transport, { path, signal, read: as(DeadLetterList) })).deadLetters;
+    },
+    pause: (agentType, { signal } = {}) => order(transport, agentType, "pause", signal),
+    resume: (agentType, { signal } = {}) => order(transport, agentType, "resume", signal),
     health: ({ signal } = {}) =>
       send(
         { ...transport, retryMs: 0 },
@@ -242,6 +256,16 @@ export function createClient(options: ClientOptions): Client {
       ),
   };
   return client;
+}
+
+function order(
+  transport: Transport,
+  agentType: string,
+  word: "pause" | "resume",
+  signal: AbortSignal | undefined,
+): Promise<AgentView> {
+  const path = `/v1/agents/${encodeURIComponent(agentType)}/${word}`;
+  return send(transport, { method: "POST", path, body: {}, signal, read: as(AgentView) });
 }
 
 async function waitFor(client: Client, id: string, options: CallOptions & { pollMs?: number }): Promise<WorkflowView> {

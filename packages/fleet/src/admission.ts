@@ -1,9 +1,10 @@
 import { setImmediate as immediate } from "node:timers/promises";
-import type { CheckResult, Logger, RedisSettings } from "@flotilla/runtime";
+import { type CheckResult, type Logger, type RedisSettings, type Tracer, withLogFields } from "@flotilla/runtime";
 import { ShutdownError } from "@flotilla/workflow";
 import type { Job } from "bullmq";
 import { JobReader } from "./job-reader.ts";
 import { admissionQueue } from "./keys.ts";
+import { consumed } from "./consumed.ts";
 import type { AdmissionJob } from "./queues.ts";
 
 /** Workflows that one supervisor has fetched and not started. */
@@ -17,6 +18,12 @@ interface Waiting {
   reject(reason: Error): void;
 }
 
+/** A workflow that is to be started, and from where its trace goes on. */
+export interface Admitted {
+  id: string;
+  traceparent?: string | undefined;
+}
+
 export interface AdmissionOptions {
   redis: RedisSettings;
   /** Whether Redis can be reached. */
@@ -24,7 +31,8 @@ export interface AdmissionOptions {
   /** Workflows running at once, fleet-wide. */
   maxActive: number;
   /** Starts these workflows. */
-  start(ids: readonly string[]): Promise<void>;
+  start(workflows: readonly Admitted[]): Promise<void>;
+  tracer: Tracer;
   logger: Logger;
 }
 
@@ -40,7 +48,7 @@ export class Admission {
   #letInSoFar = 0;
   #startedSoFar = 0;
   #waiting: Waiting[] = [];
-  #batch: { ids: string[]; started: Promise<void> } | undefined;
+  #batch: { workflows: Admitted[]; started: Promise<void> } | undefined;
 
   constructor(options: AdmissionOptions) {
     this.#options = options;
@@ -88,13 +96,18 @@ export class Admission {
     this.#letIn();
   }
 
-  async #admit({ data, opts }: Job<AdmissionJob>): Promise<void> {
-    await this.#room(opts.priority ?? 0);
-    try {
-      await this.#startSoon(data.workflowId);
-    } finally {
-      this.#startedSoFar++;
-    }
+  #admit(job: Job<AdmissionJob>): Promise<void> {
+    const { workflowId: id, traceparent } = job.data;
+    return withLogFields({ workflowId: id }, () =>
+      consumed(this.#options.tracer, job, traceparent, async (span) => {
+        await this.#room(job.opts.priority ?? 0);
+        try {
+          await this.#startSoon({ id, traceparent: span.traceparent });
+        } finally {
+          this.#startedSoFar++;
+        }
+      }),
+    );
   }
 
   /** Resolves once there is room for one more, which is then taken. */
@@ -118,17 +131,17 @@ export class Admission {
   }
 
   /** What is let in in one turn of the event loop is started together. */
-  #startSoon(workflowId: string): Promise<void> {
+  #startSoon(workflow: Admitted): Promise<void> {
     if (this.#batch) {
-      this.#batch.ids.push(workflowId);
+      this.#batch.workflows.push(workflow);
       return this.#batch.started;
     }
-    const ids = [workflowId];
+    const workflows = [workflow];
     const started = immediate().then(() => {
       this.#batch = undefined;
-      return this.#options.start(ids);
+      return this.#options.start(workflows);
     });
-    this.#batch = { ids, started };
+    this.#batch = { workflows, started };
     return started;
   }
 }

@@ -1,5 +1,16 @@
 import { setTimeout as delay } from "node:timers/promises";
-import type { CheckResult, Logger, Metrics, RedisSettings, Service } from "@flotilla/runtime";
+import {
+  type CheckResult,
+  flotillaAttributes,
+  type Logger,
+  type Metrics,
+  noTracer,
+  type RedisSettings,
+  type Service,
+  type Span,
+  type Tracer,
+  withLogFields,
+} from "@flotilla/runtime";
 import {
   type BlobStore,
   ClaimLostError,
@@ -13,6 +24,7 @@ import {
 import { type Job, WaitingError } from "bullmq";
 import { shipperAt } from "./archive/shipper.ts";
 import { type Claim, Claims, unresolved } from "./claims.ts";
+import { consumed } from "./consumed.ts";
 import { connect, type Connection, disconnect, isConnected } from "./connection.ts";
 import { type DurableLink, openDurable } from "./durable-link.ts";
 import { JobReader } from "./job-reader.ts";
@@ -20,6 +32,7 @@ import { agentQueue } from "./keys.ts";
 import { isOutage } from "./outage.ts";
 import { Queues, type TaskJob } from "./queues.ts";
 import { Scripts } from "./scripts.ts";
+import { StandingOrders } from "./standing-orders.ts";
 
 /** How often claims are renewed; a cancel reaches a running task with the answer, so within 2 s. */
 const renewEveryMs = 1500;
@@ -43,6 +56,8 @@ export interface AgentWorkerOptions {
   archive?: Archive;
   metrics: Metrics;
   logger: Logger;
+  /** Traces nothing unless given. */
+  tracer?: Tracer;
   /** How long running tasks may go on after `stop` before they are handed back, in ms. */
   drainMs?: number;
 }
@@ -64,6 +79,7 @@ export class AgentWorker implements Service {
   #durable: DurableLink | undefined;
   #queues: Queues | undefined;
   #reader: JobReader<TaskJob> | undefined;
+  #orders: StandingOrders | undefined;
   #renewal: NodeJS.Timeout | undefined;
   #handBackBy = Infinity;
 
@@ -85,14 +101,24 @@ export class AgentWorker implements Service {
       onRefused: (script) => metrics.fencedWrites.inc({ script }),
     });
     this.#queues = new Queues(this.#connection);
+    const orders = new StandingOrders({
+      scripts,
+      agentType,
+      onPause: (isPaused) => void (isPaused ? this.#reader?.pause() : this.#reader?.resume()),
+      logger,
+    });
+    this.#orders = orders;
+    await this.#insist(() => orders.read());
     this.#reader = new JobReader<TaskJob>({
       redis,
       queue: agentQueue(agentType),
       concurrency,
-      process: (job, token) => this.#process(claims, job, token),
+      process: (job, token) => this.#consume(claims, job, token),
       isReachable: () => this.isReachable,
+      isPaused: orders.isPaused,
       logger,
     });
+    orders.start();
     this.#renewal = setInterval(() => void this.#renewAll(claims), renewEveryMs);
     metrics.runningTasks.set({ agent_type: agentType }, 0);
     // A series that begins at 1 hides its first step from `rate`.
@@ -105,6 +131,16 @@ export class AgentWorker implements Service {
     return this.#connection?.status === "ready";
   }
 
+  /** Tasks that are claimed and not ended. */
+  get runningTasks(): number {
+    return this.#running.size;
+  }
+
+  /** Whether it takes no task because its agent type is paused. */
+  get isPaused(): boolean {
+    return this.#orders?.isPaused ?? false;
+  }
+
   /** Whether jobs are being read; not ok only where nothing but a restart helps. */
   check(): CheckResult {
     return this.#reader?.check() ?? { ok: true };
@@ -114,6 +150,7 @@ export class AgentWorker implements Service {
     const { drainMs = 3000, logger } = this.#options;
     if (this.#stopping.signal.aborted) return;
     this.#stopping.abort(new ShutdownError());
+    this.#orders?.stop();
     await this.#reader?.pause();
     const deadline = Date.now() + drainMs;
     while (this.#running.size > 0 && Date.now() < deadline) await delay(20);
@@ -128,10 +165,19 @@ export class AgentWorker implements Service {
     if (this.#connection) disconnect(this.#connection);
   }
 
-  async #process(claims: Claims, job: Job<TaskJob>, token: string | undefined): Promise<void> {
+  #consume(claims: Claims, job: Job<TaskJob>, token: string | undefined): Promise<void> {
+    const { workflowId, taskId, attempt, traceparent } = job.data;
+    const { tracer = noTracer } = this.#options;
+    return withLogFields({ workflowId, taskId, attempt }, () =>
+      consumed(tracer, job, traceparent, (span) => this.#process(claims, job, token, span)),
+    );
+  }
+
+  async #process(claims: Claims, job: Job<TaskJob>, token: string | undefined, span: Span): Promise<void> {
     const { agentType, metrics, logger } = this.#options;
-    // Fetched as this process began to stop, or not claimed by then: another worker is to find it at once.
-    if (this.#stopping.signal.aborted) return putBack(job, token);
+    // Fetched as this process began to stop, or not claimed by then: another worker is to find it at once. So is what a
+    // read that was under way as the agent type was paused brought along: it stays in the queue.
+    if (this.#stopping.signal.aborted || this.isPaused) return putBack(job, token);
     const holder = claims.newHolder();
     const claim = await this.#insist(() => claims.claim(job.data, holder)).catch((error: unknown) => {
       if (error instanceof ShutdownError) return putBack(job, token);
@@ -139,6 +185,7 @@ export class AgentWorker implements Service {
     });
     if (typeof claim === "string") {
       metrics.agentExecutions.inc({ agent_type: agentType, outcome: claim });
+      span.set({ [flotillaAttributes.outcome]: claim });
       return;
     }
     const startedAt = performance.now();
@@ -147,7 +194,7 @@ export class AgentWorker implements Service {
     metrics.runningTasks.set({ agent_type: agentType }, this.#running.size);
     let outcome: string;
     try {
-      outcome = await this.#run(claims, claim, controller.signal);
+      outcome = await this.#run(claims, claim, span.traceparent, controller.signal);
     } finally {
       this.#running.delete(holder);
       metrics.runningTasks.set({ agent_type: agentType }, this.#running.size);
@@ -155,18 +202,26 @@ export class AgentWorker implements Service {
     metrics.agentExecutions.inc({ agent_type: agentType, outcome });
     metrics.taskDurationSeconds.observe((performance.now() - startedAt) / 1000);
     const { workflowId, taskId, attempt, epoch } = claim;
+    span.set({
+      [flotillaAttributes.task]: taskId,
+      [flotillaAttributes.attempt]: attempt,
+      [flotillaAttributes.epoch]: epoch,
+      [flotillaAttributes.outcome]: outcome,
+    });
     logger.debug({ workflowId, taskId, attempt, epoch, outcome }, "task ended");
   }
 
   /** Runs a claimed task to its record; answers how that went, as the metrics name it. */
-  async #run(claims: Claims, claim: Claim, signal: AbortSignal): Promise<string> {
+  async #run(claims: Claims, claim: Claim, traceparent: string | undefined, signal: AbortSignal): Promise<string> {
     const executor = claim.deaths < isolationDeaths ? this.#options.executor : this.#options.isolatedExecutor;
     try {
       const task = await this.#insist(() => claims.task(claim)).catch(unresolved);
-      const outcome = "kind" in task ? task : await executor(task, this.#journal(claims, claim), signal);
+      const trace = traceparent === undefined ? {} : { traceparent };
+      const outcome =
+        "kind" in task ? task : await executor({ ...task, ...trace }, this.#journal(claims, claim), signal);
       const scheduled = await this.#insist(() => claims.record(claim, outcome));
       if (!scheduled) return "superseded";
-      if (scheduled.length > 0) await this.#dispatch(claim.workflowId, scheduled);
+      if (scheduled.length > 0) await this.#dispatch(claim.workflowId, scheduled, traceparent);
       return outcome.kind;
     } catch (error) {
       if (error instanceof ShutdownError) {
@@ -179,8 +234,8 @@ export class AgentWorker implements Service {
   }
 
   /** Adds the jobs of what a record has scheduled; should it fail, a look adds them 5 s later. */
-  async #dispatch(workflowId: string, scheduled: readonly Dispatch[]): Promise<void> {
-    const items = scheduled.map((dispatch) => ({ workflowId, dispatch }));
+  async #dispatch(workflowId: string, scheduled: readonly Dispatch[], traceparent: string | undefined): Promise<void> {
+    const items = scheduled.map((dispatch) => ({ workflowId, dispatch, traceparent }));
     await this.#queues
       ?.dispatch(items)
       .catch((error: unknown) => this.#options.logger.warn({ err: error, workflowId }, "dispatch left to a look"));

@@ -3,6 +3,7 @@ export { WorkflowArchive, type History } from "./archive/archive.ts";
 export { rebuild, RebuildRefusedError, type RebuildReport } from "./archive/rebuild.ts";
 export { type Claim, Claims } from "./claims.ts";
 export { connect, type Connection, disconnect, isConnected, type Patience } from "./connection.ts";
+export { RedisDeadLetters } from "./dead-letters.ts";
 export { RedisKeyStore } from "./key-store.ts";
 export { type AgentLoad, FleetNumbers } from "./fleet-numbers.ts";
 export { admissionQueue, agentQueue, queuePrefix } from "./keys.ts";

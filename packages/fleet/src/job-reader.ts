@@ -27,6 +27,8 @@ export interface JobReaderOptions<T> {
   process(job: Job<T>, token: string | undefined): Promise<void>;
   /** Whether Redis can be reached, by what others see of it: where it cannot, nothing is read and nothing is wrong. */
   isReachable(): boolean;
+  /** Whether it begins with nothing but waiting for `resume`. */
+  isPaused?: boolean;
   logger: Logger;
   /** How long reading may take to come back before it stands still, in ms; three times its usual wait by default. */
   stillAfterMs?: number;
@@ -45,9 +47,11 @@ export class JobReader<T> {
   /** When reading last came back, or could not: Redis out of reach, every place taken. */
   #aliveAt = 0;
   #begunAt = 0;
+  #isPaused: boolean;
 
   constructor(options: JobReaderOptions<T>) {
     this.#options = options;
+    this.#isPaused = options.isPaused ?? false;
     this.#stillAfterMs = options.stillAfterMs ?? 3 * drainDelay * 1000;
   }
 
@@ -58,10 +62,15 @@ export class JobReader<T> {
     await worker.waitUntilReady();
   }
 
-  /** Takes no further jobs. */
+  /** Takes no further jobs until `resume`; those that it has run on. */
   async pause(): Promise<void> {
-    clearInterval(this.#watch);
+    this.#isPaused = true;
     await this.#worker?.pause(true);
+  }
+
+  async resume(): Promise<void> {
+    this.#isPaused = false;
+    await this.#worker?.resume();
   }
 
   /** Waits for the jobs that it has, but not for long. */
@@ -85,6 +94,7 @@ export class JobReader<T> {
       connection: this.#connection,
       prefix: queuePrefix(queue),
       concurrency,
+      autorun: !this.#isPaused,
       ...workerOptions,
     });
     this.#worker.on("error", (error) => logger.warn({ err: error, queue }, "queue"));
@@ -115,7 +125,8 @@ export class JobReader<T> {
   }
 
   #lastAlive(): number {
-    const isIdleForReason = !this.#options.isReachable() || (this.#worker?.active ?? 0) >= this.#options.concurrency;
+    const isIdleForReason =
+      this.#isPaused || !this.#options.isReachable() || (this.#worker?.active ?? 0) >= this.#options.concurrency;
     return isIdleForReason ? performance.now() : Math.max(this.#aliveAt, this.#worker?.readAt ?? 0);
   }
 }

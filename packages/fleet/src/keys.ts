@@ -4,6 +4,9 @@ import { shardOf } from "@flotilla/workflow";
 /** Hash tag of what belongs to the fleet as a whole; the names of keys below a tag are in lua/prelude.lua. */
 export const fleetTag = "{fleet}";
 
+/** Hash tag of what the intake refused. */
+export const intakeTag = "{intake}";
+
 /** Hash tag of a shard. */
 export const shardTag = (shard: string) => `{s${shard}}`;
 

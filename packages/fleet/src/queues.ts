@@ -11,11 +11,22 @@ export interface TaskJob {
   dispatch: number;
   /** Workers that have died under the task; left out for none. */
   deaths?: number;
+  /** W3C trace context of who added it; says nothing of which dispatch it is. */
+  traceparent?: string;
+}
+
+/** A dispatch, and from where its trace goes on. */
+export interface TracedDispatch {
+  workflowId: string;
+  dispatch: Dispatch;
+  traceparent?: string | undefined;
 }
 
 /** What a job of the admission queue says. */
 export interface AdmissionJob {
   workflowId: string;
+  /** As of a `TaskJob`. */
+  traceparent?: string;
 }
 
 /** Jobs by BullMQ state. */
@@ -56,22 +67,24 @@ export class Queues {
    * Adds one job for each dispatch; resolves when all are acknowledged. Not by `addBulk`: its transaction cost twice the
    * CPU of the jobs in it where they are few, no less where they are many, and resolved on a node that refused them.
    */
-  async dispatch(items: readonly { workflowId: string; dispatch: Dispatch }[]): Promise<void> {
+  async dispatch(items: readonly TracedDispatch[]): Promise<void> {
     await Promise.all(
-      items.map(({ workflowId, dispatch }) => {
+      items.map(({ workflowId, dispatch, traceparent }) => {
         const queue = this.open(agentQueue(dispatch.agent));
         const jobOptions = options(jobId(workflowId, dispatch), dispatch.priority, 1000);
-        return queue.add("task", taskJob(workflowId, dispatch), jobOptions);
+        return queue.add("task", traced(taskJob(workflowId, dispatch), traceparent), jobOptions);
       }),
     );
   }
 
   /** Puts workflows into the admission queue; one that is in it already stays where it is. */
-  async admit(workflows: readonly { id: string; priority: Priority }[]): Promise<void> {
+  async admit(
+    workflows: readonly { id: string; priority: Priority; traceparent?: string | undefined }[],
+  ): Promise<void> {
     await Promise.all(
-      workflows.map(({ id, priority }) => {
+      workflows.map(({ id, priority, traceparent }) => {
         const data: AdmissionJob = { workflowId: id };
-        return this.open(admissionQueue).add("workflow", data, options(id, priority, 0));
+        return this.open(admissionQueue).add("workflow", traced(data, traceparent), options(id, priority, 0));
       }),
     );
   }
@@ -83,7 +96,7 @@ export class Queues {
   async missing(workflowId: string, dispatches: readonly Dispatch[]): Promise<string[]> {
     const sound = await Promise.all(
       dispatches.map((dispatch) => {
-        const data = JSON.stringify(taskJob(workflowId, dispatch));
+        const data = taskJob(workflowId, dispatch);
         return this.#isSound(this.open(agentQueue(dispatch.agent)), jobId(workflowId, dispatch), data);
       }),
     );
@@ -93,17 +106,17 @@ export class Queues {
   /** Whether a workflow waits in the admission queue. What is left of a job that does not is removed, so that it may be added. */
   async isAdmissible(id: string): Promise<boolean> {
     const data: AdmissionJob = { workflowId: id };
-    return this.#isSound(this.open(admissionQueue), id, JSON.stringify(data));
+    return this.#isSound(this.open(admissionQueue), id, data);
   }
 
-  async #isSound(queue: Queue, id: string, data: string): Promise<boolean> {
+  async #isSound(queue: Queue, id: string, data: TaskJob | AdmissionJob): Promise<boolean> {
     const [state, [kept, opts]] = await Promise.all([
       queue.getJobState(id),
       // Rejects where the key holds something else than a job.
       this.#connection.hmget(queue.toKey(id), "data", "opts").catch(ifWrongType),
     ]);
     if (state === "failed" || state === "completed") return false;
-    if (state !== "unknown" && kept === data && isJson(opts)) return true;
+    if (state !== "unknown" && isKept(kept, data) && isJson(opts)) return true;
     // Adding the same id again is a no-op while anything of it is there.
     await queue.remove(id).catch(() => this.#connection.unlink(queue.toKey(id)));
     return false;
@@ -134,6 +147,15 @@ export class Queues {
 
 function taskJob(workflowId: string, { taskId, attempt, dispatch, deaths }: Dispatch): TaskJob {
   return { workflowId, taskId, attempt, dispatch, ...(deaths > 0 && { deaths }) };
+}
+
+function traced<J extends TaskJob | AdmissionJob>(job: J, traceparent: string | undefined): J {
+  return traceparent === undefined ? job : { ...job, traceparent };
+}
+
+/** Whether this is the text of a job, by whomever it was added: each who adds it has a trace of its own to go on from. */
+function isKept(text: string | null | undefined, job: TaskJob | AdmissionJob): boolean {
+  return text?.replace(/,"traceparent":"[0-9a-f-]{55}"\}$/, "}") === JSON.stringify(job);
 }
 
 function ifWrongType(error: unknown): null[] {

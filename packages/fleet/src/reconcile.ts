@@ -1,10 +1,16 @@
 import { randomBytes } from "node:crypto";
-import type { Logger, Metrics } from "@flotilla/runtime";
+import {
+  flotillaAttributes,
+  type Logger,
+  type Metrics,
+  type Span,
+  type Tracer,
+  withLogFields,
+} from "@flotilla/runtime";
 import {
   type AgentCatalog,
   decide,
   type Decision,
-  type Dispatch,
   type EventBody,
   itemSeqOf,
   lookEveryMs,
@@ -14,10 +20,11 @@ import {
   type Wave,
   type WorkflowState,
 } from "@flotilla/workflow";
+import type { Admitted } from "./admission.ts";
 import { shardTag, tagOf } from "./keys.ts";
 import { advance, everyLine, type FoldedLog, parseLines } from "./log.ts";
 import { LruMap } from "./lru-map.ts";
-import type { Queues } from "./queues.ts";
+import type { Queues, TracedDispatch } from "./queues.ts";
 import type { Reply, Scripts } from "./scripts.ts";
 import { specsOfEvent } from "./spec.ts";
 import { waveText } from "./wave.ts";
@@ -61,10 +68,12 @@ export interface ReconcilerDeps {
   handoffTimeoutMs: number;
   /** How long a workflow is kept after its end, in ms. */
   retentionMs: number;
-  /** Whether nothing may be forgotten before it is archived. */
+  /** Whether nothing may be forgotten before it is archived, and before it is exported. */
   hasArchive: boolean;
+  hasExport: boolean;
   metrics: Metrics;
   logger: Logger;
+  tracer: Tracer;
 }
 
 /** A workflow that this supervisor has taken for one look. */
@@ -77,6 +86,8 @@ interface Taken {
   isRepeated: boolean;
   lines: Reply;
   expired: Look["expired"];
+  /** From where the trace of its first look goes on; that of any other from the request. */
+  traceparent?: string | undefined;
 }
 
 interface Cached extends FoldedLog {
@@ -136,9 +147,10 @@ export class Reconciler {
   }
 
   /** Starts workflows that were admitted, and looks at them. Answers once they are dispatched. */
-  async start(ids: readonly string[]): Promise<void> {
+  async start(workflows: readonly Admitted[]): Promise<void> {
     const token = newToken();
-    const byTag = Map.groupBy(ids, tagOf);
+    const traces = new Map(workflows.map(({ id, traceparent }) => [id, traceparent]));
+    const byTag = Map.groupBy(traces.keys(), tagOf);
     const event: EventBody = { type: "workflow.started", data: {} };
     const taken: Taken[] = [];
     await Promise.all(
@@ -152,7 +164,17 @@ export class Reconciler {
         for (const entry of entries) {
           if (!entry) continue;
           const [id, revision, , lines] = entry;
-          taken.push({ id, tag, token, now, revision, isRepeated: false, lines, expired: [] });
+          taken.push({
+            id,
+            tag,
+            token,
+            now,
+            revision,
+            isRepeated: false,
+            lines,
+            expired: [],
+            traceparent: traces.get(id),
+          });
         }
       }),
     );
@@ -160,12 +182,14 @@ export class Reconciler {
   }
 
   async #lookAt(taken: readonly Taken[]): Promise<void> {
-    const dispatches: { workflowId: string; dispatch: Dispatch }[] = [];
-    const admissions: { id: string; priority: Priority }[] = [];
+    const dispatches: TracedDispatch[] = [];
+    const admissions: (Admitted & { priority: Priority })[] = [];
     const looks = await Promise.all(
       taken.map(async (look) => {
         try {
-          const settlement = await this.#look(look, dispatches, admissions);
+          const settlement = await withLogFields({ workflowId: look.id }, () =>
+            this.#look(look, dispatches, admissions),
+          );
           this.#failures.delete(look.id);
           return { look, settlement };
         } catch (error) {
@@ -183,29 +207,52 @@ export class Reconciler {
 
   async #look(
     taken: Taken,
-    dispatches: { workflowId: string; dispatch: Dispatch }[],
-    admissions: { id: string; priority: Priority }[],
+    dispatches: TracedDispatch[],
+    admissions: (Admitted & { priority: Priority })[],
   ): Promise<Settlement | undefined> {
     if (taken.revision < 0) {
       this.#cache.delete(taken.id);
-      const head = [Number(this.#deps.hasArchive), unarchivedMs];
+      const head = [Number(this.#deps.hasArchive), Number(this.#deps.hasExport), unarchivedMs];
       await this.#deps.scripts.item("forget", taken.tag, [taken.id, taken.token], head);
       return undefined;
     }
     const held = await this.#fold(taken);
     const decision = await this.#decide(taken, held);
-    const seen = decision.events.length > 0 ? await this.#commit(taken, held, decision) : held.state.seq;
+    const { traceparent, seen } = await this.#traced(taken, held, decision, () =>
+      decision.events.length > 0 ? this.#commit(taken, held, decision) : Promise.resolve(held.state.seq),
+    );
     // A loser looks again at once, at what the winner left.
     if (seen === undefined) {
       return { nextLook: taken.now, seen: held.state.seq, isUnsure: taken.isRepeated, quiet: 0, waves: [] };
     }
     // Where it ends, the commit was the settlement too.
     if (decision.after.endedAt !== undefined) return undefined;
-    for (const dispatch of decision.dispatches) dispatches.push({ workflowId: taken.id, dispatch });
+    for (const dispatch of decision.dispatches) dispatches.push({ workflowId: taken.id, dispatch, traceparent });
     const { priority = "normal" } = held.state.request;
-    if (decision.admit) admissions.push({ id: taken.id, priority });
+    if (decision.admit) admissions.push({ id: taken.id, priority, traceparent: held.state.traceparent });
     const { quiet, waves } = decision;
     return { nextLook: Math.min(decision.nextLook, taken.now + lookEveryMs), seen, isUnsure: false, quiet, waves };
+  }
+
+  /** Commits in a span, if there is anything to show; a workflow that waits for days is looked at without one. */
+  async #traced(
+    { id, traceparent: started }: Taken,
+    { state }: Cached,
+    { events, dispatches }: Decision,
+    commit: () => Promise<number | undefined>,
+  ): Promise<{ traceparent: string | undefined; seen: number | undefined }> {
+    const traceparent = started ?? state.traceparent;
+    if (traceparent === undefined || (events.length === 0 && dispatches.length === 0)) {
+      return { traceparent, seen: await commit() };
+    }
+    const attributes = {
+      [flotillaAttributes.workflow]: id,
+      [flotillaAttributes.events]: events.map(({ type }) => type),
+    };
+    return this.#deps.tracer.resume(traceparent, "look", { attributes }, async (span: Span) => ({
+      traceparent: span.traceparent,
+      seen: await commit(),
+    }));
   }
 
   async #fold(taken: Taken): Promise<Cached> {

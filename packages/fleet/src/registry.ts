@@ -12,6 +12,10 @@ export interface RegisteredAgent {
   descriptor: AgentDescriptor;
   /** Workers that lived a moment ago. */
   workers: number;
+  /** Those, and the ones that went without a word since a worker of the type last registered. */
+  known: number;
+  /** Since when no worker takes a task of it, in Redis time; undefined where they do. */
+  pausedSince: number | undefined;
 }
 
 /** Says that a worker of an agent type lives. */
@@ -26,12 +30,17 @@ export async function unregisterWorker(scripts: Scripts, descriptor: AgentDescri
 
 /** Every agent type that has ever registered, sorted by its name. */
 export async function registeredAgents(scripts: Scripts): Promise<RegisteredAgent[]> {
-  // Type, descriptor and number of workers by turns, as `register` wrote them.
+  // See the header of lua/agents.lua for the shape.
   const flat = (await scripts.call("agents", fleetTag, [])) as (string | number)[];
   const agents: RegisteredAgent[] = [];
-  for (let index = 0; index < flat.length; index += 3) {
-    const descriptor = JSON.parse(String(flat[index + 1])) as AgentDescriptor;
-    agents.push({ descriptor, workers: Number(flat[index + 2]) });
+  for (let index = 0; index < flat.length; index += 5) {
+    const [, descriptor, workers, known, since] = flat.slice(index, index + 5);
+    agents.push({
+      descriptor: JSON.parse(String(descriptor)) as AgentDescriptor,
+      workers: Number(workers),
+      known: Number(known),
+      pausedSince: Number(since) === 0 ? undefined : Number(since),
+    });
   }
   return agents.toSorted((a, b) => (a.descriptor.type < b.descriptor.type ? -1 : 1));
 }

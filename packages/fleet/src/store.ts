@@ -1,5 +1,5 @@
 import { setTimeout as delay } from "node:timers/promises";
-import type { Logger, RedisSettings, Service } from "@flotilla/runtime";
+import { type Logger, noTracer, type RedisSettings, type Service, type Tracer } from "@flotilla/runtime";
 import {
   type AgentView,
   type ArtifactView,
@@ -34,6 +34,7 @@ import {
   type WorkflowSummary,
   type WorkflowView,
 } from "@flotilla/workflow";
+import { agentViews } from "./agent-views.ts";
 import type { History } from "./archive/archive.ts";
 import { Past } from "./archive/past.ts";
 import { type Shipper, shipperAt } from "./archive/shipper.ts";
@@ -42,15 +43,16 @@ import { decodeCursor, encodeCursor } from "./cursor.ts";
 import { type DurableLink, openDurable } from "./durable-link.ts";
 import { forkItem } from "./fork-item.ts";
 import { RedisInbox } from "./inbox.ts";
-import { agentQueue, idempotencyPlace, newWorkflowId, shardTag, tagOf } from "./keys.ts";
+import { fleetTag, idempotencyPlace, newWorkflowId, shardTag, tagOf } from "./keys.ts";
 import { advance, eventOf, everyLine, type FoldedLog, type Line, parseLines } from "./log.ts";
 import { LruMap } from "./lru-map.ts";
 import { failedWrite } from "./outage.ts";
 import { readOutput } from "./outputs.ts";
 import { Queues } from "./queues.ts";
-import { agentCatalog, registeredAgents } from "./registry.ts";
+import { agentCatalog } from "./registry.ts";
 import { type Reply, Scripts } from "./scripts.ts";
 import { fleetShards } from "./shards.ts";
+import { surroundings } from "./surroundings.ts";
 
 /** Time from a submit to the look that adds the admission job again, should the first have been lost, in ms. */
 const firstLookMs = 5000;
@@ -72,6 +74,8 @@ export interface StoreOptions {
   /** Where workflows are read that Redis has forgotten; nowhere unless set. */
   archive?: Archive;
   logger: Logger;
+  /** Traces nothing unless given. */
+  tracer?: Tracer;
 }
 
 /** Part of the log of a workflow. */
@@ -95,7 +99,7 @@ export class RedisStore implements WorkflowStore, Service {
   readonly #shipper: Shipper | undefined;
   readonly #cache = new LruMap<string, FoldedLog>(cachedWorkflows);
   #shards: readonly string[] = [];
-  #admissions: { id: string; priority: Priority }[] = [];
+  #admissions: { id: string; priority: Priority; traceparent?: string }[] = [];
 
   constructor(options: StoreOptions) {
     this.#options = options;
@@ -148,7 +152,8 @@ export class RedisStore implements WorkflowStore, Service {
     const place = idempotency && idempotencyPlace(tenant, idempotency.key);
     const id = newWorkflowId(this.#shards, place?.spot);
     const { priority = "normal", tags = {} } = request;
-    const event = JSON.stringify({ type: "workflow.submitted", data: { tenant, request } });
+    const trace = this.#trace();
+    const event = JSON.stringify({ type: "workflow.submitted", data: { tenant, request, ...trace } });
     const key = [place?.hash ?? "", idempotency?.bodyHash ?? "", this.#options.idempotencyMs];
     // When its time has come, a look says by the clock of Redis: the clock of this process admits nothing.
     const isTimed = request.startAt !== undefined;
@@ -164,8 +169,11 @@ export class RedisStore implements WorkflowStore, Service {
     const read = await this.#read(tenant, id);
     if (!read) return undefined;
     const { state, spend } = read;
-    const outputs = await this.#outputs(tenant, id, neededOutputs(state));
-    return projectWorkflow(state, (taskId) => outputs.get(taskId), spend);
+    const [outputs, around] = await Promise.all([
+      this.#outputs(tenant, id, neededOutputs(state)),
+      this.#guard(surroundings(this.#scripts, state)),
+    ]);
+    return projectWorkflow(state, (taskId) => outputs.get(taskId), around, spend);
   }
 
   async list({
@@ -210,7 +218,7 @@ export class RedisStore implements WorkflowStore, Service {
     if (!state || !task) return undefined;
     const isLogged = task.stage.kind !== "completed" || task.stage.output.inline !== undefined;
     const outputs = await this.#outputs(tenant, id, isLogged ? [] : [taskId]);
-    const view = projectTask(state, task, (needed) => outputs.get(needed), Infinity);
+    const view = projectTask(state, task, (needed) => outputs.get(needed), { maxOutputBytes: Infinity });
     return { task: view, settled: isSettled(task.stage) };
   }
 
@@ -309,7 +317,7 @@ export class RedisStore implements WorkflowStore, Service {
     if (!page) return undefined;
     const id = newWorkflowId([shardOf(source)]);
     const log = page.lines.map(eventOf);
-    const fork = forkLog(id, source, log, input === undefined ? { fromSeq } : { fromSeq, input });
+    const fork = forkLog(id, source, log, { fromSeq, ...(input === undefined ? {} : { input }), ...this.#trace() });
     if (fork.kind === "unforkable") return fork;
     // The key belongs to this call on this workflow: it is on the shard of the source, where a submit would not meet it.
     const hash = idempotency ? idempotencyPlace(tenant, `${source}\n${idempotency.key}`).hash : "";
@@ -325,17 +333,20 @@ export class RedisStore implements WorkflowStore, Service {
   }
 
   async agents(): Promise<AgentView[]> {
-    return this.#guard(
-      registeredAgents(this.#scripts).then((agents) =>
-        Promise.all(
-          agents.map(async ({ descriptor: { mayPlan, ...descriptor }, workers }) => {
-            const { wait, prioritized, active } = await this.#queues.depth(agentQueue(descriptor.type));
-            const permissions = { tools: descriptor.tools.map(({ name }) => name), mayPlan };
-            return { ...descriptor, permissions, workers, backlog: wait + prioritized + active };
-          }),
-        ),
-      ),
-    );
+    return this.#guard(agentViews(this.#scripts, this.#queues));
+  }
+
+  pause(agentType: string, by: string): Promise<AgentView | undefined> {
+    return this.#order("pause", agentType, by);
+  }
+
+  resume(agentType: string, by: string): Promise<AgentView | undefined> {
+    return this.#order("resume", agentType, by);
+  }
+
+  async #order(word: "pause" | "resume", agentType: string, by: string): Promise<AgentView | undefined> {
+    await this.#durably("pause", fleetTag, [agentType, word, by]);
+    return (await this.agents()).find(({ type }) => type === agentType);
   }
 
   async ping(): Promise<void> {
@@ -408,9 +419,15 @@ export class RedisStore implements WorkflowStore, Service {
     return new Map(values.flat());
   }
 
+  /** For the first line of a log: from where everything that is done for the workflow goes on. */
+  #trace(): { traceparent?: string } {
+    const traceparent = (this.#options.tracer ?? noTracer).active();
+    return traceparent === undefined ? {} : { traceparent };
+  }
+
   /** The admission jobs of one turn go together; one that is lost is added by the first look. */
   #admitSoon(id: string, priority: Priority): void {
-    this.#admissions.push({ id, priority });
+    this.#admissions.push({ id, priority, ...this.#trace() });
     if (this.#admissions.length > 1) return;
     setImmediate(() => {
       const workflows = this.#admissions;
@@ -442,10 +459,14 @@ export class RedisStore implements WorkflowStore, Service {
     }
   }
 
-  /** One item of a script whose answer somebody will rely on. */
-  async #write(script: string, id: string, item: (string | number)[]): Promise<Reply> {
+  /** One item of a script about a workflow whose answer somebody will rely on. */
+  #write(script: string, id: string, item: (string | number)[]): Promise<Reply> {
+    return this.#durably(script, tagOf(id), item);
+  }
+
+  async #durably(script: string, tag: string, item: (string | number)[]): Promise<Reply> {
     try {
-      return await this.#scripts.durably(script, tagOf(id), item);
+      return await this.#scripts.durably(script, tag, item);
     } catch (error) {
       throw failedWrite(error);
     }

@@ -1,9 +1,18 @@
 import { setTimeout as delay } from "node:timers/promises";
-import type { CheckResult, Logger, Metrics, RedisSettings, Service } from "@flotilla/runtime";
-import type { AgentCatalog, Look, Archive } from "@flotilla/workflow";
+import {
+  type CheckResult,
+  type Logger,
+  type Metrics,
+  noTracer,
+  type RedisSettings,
+  type Service,
+  type Tracer,
+} from "@flotilla/runtime";
+import type { AgentCatalog, Look, Archive, StreamWriter } from "@flotilla/workflow";
 import { Admission } from "./admission.ts";
 import { Relay } from "./archive/relay.ts";
 import { connect, type Connection, disconnect, isConnected } from "./connection.ts";
+import { Exporter } from "./export/exporter.ts";
 import { FleetMetrics } from "./fleet-metrics.ts";
 import { admissionQueue, agentQueue, wakeChannel } from "./keys.ts";
 import { mendQueues } from "./mend.ts";
@@ -38,9 +47,17 @@ export interface SupervisorOptions {
   /** How long a workflow is kept after its end, in ms. */
   retentionMs: number;
   /** Where workflows outlive Redis; without it they end with their retention. */
-  archive?: { objects: Archive; checkpointEveryMs: number; retentionMs: number };
+  archive?: {
+    objects: Archive;
+    checkpointEveryMs: number;
+    retentionMs: number;
+    /** Where every event goes that is archived; nowhere unless set. */
+    events?: StreamWriter;
+  };
   metrics: Metrics;
   logger: Logger;
+  /** Traces nothing unless given. */
+  tracer?: Tracer;
 }
 
 /** Admits workflows and keeps looking at them; see `Reconciler`. */
@@ -52,6 +69,7 @@ export class Supervisor implements Service {
   #queues: Queues | undefined;
   #admission: Admission | undefined;
   #relay: Relay | undefined;
+  #exporter: Exporter | undefined;
   #loop: Promise<void> | undefined;
   #timers: NodeJS.Timeout[] = [];
   #isStopping = false;
@@ -67,6 +85,7 @@ export class Supervisor implements Service {
   async start(): Promise<void> {
     const { redis, logger, metrics, defaults, handoffTimeoutMs, retentionMs, maxActiveWorkflows, archive } =
       this.#options;
+    const { tracer = noTracer } = this.#options;
     const connection = connect(redis, "patient", logger);
     const subscriber = connect(redis, "blocking", logger);
     this.#connections = [connection, subscriber];
@@ -83,8 +102,10 @@ export class Supervisor implements Service {
       handoffTimeoutMs,
       retentionMs,
       hasArchive: archive !== undefined,
+      hasExport: archive?.events !== undefined,
       metrics,
       logger,
+      tracer,
       agents: () => this.#catalog,
       readAgents: () => this.#refresh(scripts),
       onDue: (shard, inMs) => this.#due(shard, inMs),
@@ -100,7 +121,8 @@ export class Supervisor implements Service {
       redis,
       isReachable: () => connection.status === "ready",
       maxActive: maxActiveWorkflows,
-      start: (ids) => reconciler.start(ids),
+      start: (workflows) => reconciler.start(workflows),
+      tracer,
       logger,
     });
     this.#admission = admission;
@@ -115,6 +137,8 @@ export class Supervisor implements Service {
       await Promise.all([fleetMetrics.sampleQueues([...this.#catalog.keys()]), fleetMetrics.sampleItems()]);
     });
     this.#loop = this.#run(reconciler, shards);
+    this.#exporter = archive?.events && new Exporter({ scripts, events: archive.events, shards, metrics, logger });
+    this.#exporter?.start();
     this.#relay =
       archive &&
       new Relay({
@@ -124,6 +148,7 @@ export class Supervisor implements Service {
         shards,
         checkpointEveryMs: archive.checkpointEveryMs,
         archiveRetentionMs: archive.retentionMs,
+        hasExport: archive.events !== undefined,
         metrics,
         logger,
       });
@@ -137,7 +162,10 @@ export class Supervisor implements Service {
     this.#wake();
     await this.#admission?.stop();
     const finished = () =>
-      Promise.race([Promise.all([this.#loop, this.#relay?.stop()]), delay(finishWithinMs, undefined, { ref: false })]);
+      Promise.race([
+        Promise.all([this.#loop, this.#relay?.stop(), this.#exporter?.stop()]),
+        delay(finishWithinMs, undefined, { ref: false }),
+      ]);
     await finished();
     // What is still waited for then rejects; the look that it belongs to is taken over by another supervisor.
     for (const connection of this.#connections) disconnect(connection);

@@ -1,5 +1,5 @@
 import { setImmediate as turn } from "node:timers/promises";
-import { redisSettingsOf } from "@flotilla/runtime";
+import { noTracer, redisSettingsOf } from "@flotilla/runtime";
 import { describeRealRedis, startRedis, type TestRedis, until } from "@flotilla/testkit";
 import type { Priority } from "@flotilla/workflow";
 import { afterAll, beforeAll, expect, test } from "vitest";
@@ -77,8 +77,9 @@ describeRealRedis("the count of active workflows", () => {
       redis: redisSettingsOf(redis.url),
       isReachable: () => true,
       maxActive: 1,
-      start: async (ids) => {
-        started.push(...ids);
+      tracer: noTracer,
+      start: async (workflows) => {
+        started.push(...workflows.map(({ id }) => id));
         await starting.promise;
       },
       logger,

@@ -8,6 +8,7 @@ import {
   createMetrics,
   type Metrics,
   type RedisSettings,
+  type Tracer,
 } from "@flotilla/runtime";
 import type {
   AgentDescriptor,
@@ -16,6 +17,7 @@ import type {
   Json,
   Archive,
   PhaseRequest,
+  StreamWriter,
   TaskRequest,
   WorkflowEvent,
   WorkflowRequest,
@@ -71,6 +73,10 @@ export interface FleetOptions {
   /** Whether what happens is archived, in a folder of the fleet. */
   hasArchive?: boolean;
   checkpointEveryMs?: number;
+  /** Where what is archived is exported. */
+  events?: StreamWriter;
+  /** Of the API, the supervisors and the workers. */
+  tracers?: { api: Tracer; supervisor: Tracer; agent: Tracer };
 }
 
 const descriptor = (type: string): AgentDescriptor => ({
@@ -120,7 +126,8 @@ export class TestFleet {
     this.scripts = new Scripts(this.connection);
     const { redis, idempotencyMs = 60_000, hasArchive = false } = options;
     const archived = hasArchive ? { archive: this.archive } : {};
-    this.store = new RedisStore({ redis, blobs: this.blobs, idempotencyMs, logger, ...archived });
+    const traced = options.tracers && { tracer: options.tracers.api };
+    this.store = new RedisStore({ redis, blobs: this.blobs, idempotencyMs, logger, ...archived, ...traced });
   }
 
   /** Adds a process that runs tasks, of both agent types. */
@@ -149,17 +156,19 @@ export class TestFleet {
       logger,
     };
     const isolatedExecutor: Executor = (...run) => (this.isolated ?? executor)(...run);
-    return new AgentWorker({ ...options, isolatedExecutor, drainMs: 200 });
+    const traced = this.#options.tracers && { tracer: this.#options.tracers.agent };
+    return new AgentWorker({ ...options, isolatedExecutor, drainMs: 200, ...traced });
   }
 
-  async addSupervisor(): Promise<Supervisor> {
+  async addSupervisor(metrics = createMetrics()): Promise<Supervisor> {
     const { redis, retentionMs = 3_600_000, maxActiveWorkflows = 10_000 } = this.#options;
     const defaults = { attempts: 3, concurrency: 1000 };
-    const { hasArchive = false, checkpointEveryMs = 30_000 } = this.#options;
-    const archive = { objects: this.archive, checkpointEveryMs, retentionMs: 3_600_000 };
+    const { hasArchive = false, checkpointEveryMs = 30_000, events } = this.#options;
+    const archive = { objects: this.archive, checkpointEveryMs, retentionMs: 3_600_000, ...(events && { events }) };
     const limits = { handoffTimeoutMs: 300_000, maxActiveWorkflows };
-    const options = { redis, defaults, ...limits, retentionMs, metrics: createMetrics(), logger };
-    return this.#add(new Supervisor({ ...options, ...(hasArchive && { archive }) }));
+    const options = { redis, defaults, ...limits, retentionMs, metrics, logger };
+    const traced = this.#options.tracers && { tracer: this.#options.tracers.supervisor };
+    return this.#add(new Supervisor({ ...options, ...(hasArchive && { archive }), ...traced }));
   }
 
   async #add<S extends { start(): Promise<void>; stop(): Promise<void> }>(service: S): Promise<S> {

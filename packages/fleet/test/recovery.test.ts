@@ -1,4 +1,4 @@
-import { createMetrics, redisSettingsOf } from "@flotilla/runtime";
+import { createMetrics, noTracer, redisSettingsOf } from "@flotilla/runtime";
 import { describeRealRedis, startRedis, type TestRedis, until } from "@flotilla/testkit";
 import { ClaimLostError, type ItemView, lookEveryMs, type WorkflowEvent } from "@flotilla/workflow";
 import { afterAll, afterEach, beforeAll, expect, test } from "vitest";
@@ -272,10 +272,12 @@ describeRealRedis("recovery", () => {
       defaults: { attempts: 3, concurrency: 10 },
       retentionMs: 60_000,
       hasArchive: false,
+      hasExport: false,
       metrics: createMetrics(),
       logger,
+      tracer: noTracer,
     });
-    await expect(reconciler.start([id])).rejects.toThrow("dead");
+    await expect(reconciler.start([{ id }])).rejects.toThrow("dead");
     expect(await fleet.types(id)).toContain("task.scheduled");
     expect(await jobsOf(fleet, "worker")).toBe(0);
     return reconciler;

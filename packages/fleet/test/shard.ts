@@ -357,7 +357,7 @@ export class Shard {
   }
 
   forget(id: string, token = "look"): Promise<Reply> {
-    return this.item("forget", [id, token], [0, 5000]);
+    return this.item("forget", [id, token], [0, 0, 5000]);
   }
 
   /** Ids of one page of a list. */

@@ -2,24 +2,42 @@ import {
   ConfigError,
   createFileArchive,
   createFileBlobs,
+  createFileStreamWriter,
+  FileStreamReader,
   type Logger,
   type OciSettings,
   ociSettings,
   type Service,
 } from "@flotilla/runtime";
-import { type Archive, type BlobStore, StoreUnavailableError } from "@flotilla/workflow";
+import {
+  type Archive,
+  type BlobStore,
+  StoreUnavailableError,
+  type StreamReader,
+  type StreamReaderOptions,
+  type StreamWriter,
+} from "@flotilla/workflow";
 import { OciClients } from "./clients.ts";
 import { createOciArchive } from "./object-storage/archive.ts";
 import { createOciBlobs } from "./object-storage/blobs.ts";
 import { OciBucket } from "./object-storage/bucket.ts";
+import { OciStreamReader } from "./streaming/reader.ts";
+import { createOciStreamWriter } from "./streaming/writer.ts";
 
 /** How long a start waits for Object Storage; one that is away must not keep a fleet from its work. */
 const startPatience = { attemptMs: 3000, attempts: 2, budgetMs: 5000 };
 
-/** Where a process keeps what Redis does not: in Object Storage where `OCI_AUTH` is set, else in the data folder. */
+/** Streams by their ids. */
+export interface Streams {
+  writer(streamId: string): StreamWriter;
+  reader(streamId: string, options: StreamReaderOptions): StreamReader;
+}
+
+/** Where a process keeps what Redis does not: in Oracle Cloud where `OCI_AUTH` is set, else in the data folder. */
 export interface Storage {
   blobs: BlobStore;
   archive: Archive;
+  streams: Streams;
   /** To be started before it is used. */
   services: readonly Service[];
 }
@@ -32,10 +50,19 @@ export function openStorage(
   const oci = ociSettings(config);
   if (!oci) {
     const directory = config.FLOTILLA_DATA_DIR;
-    return { blobs: createFileBlobs(directory), archive: createFileArchive(directory), services: [] };
+    const streams: Streams = {
+      writer: (streamId) => createFileStreamWriter(directory, streamId),
+      reader: (streamId, options) => new FileStreamReader(directory, streamId, options),
+    };
+    return { blobs: createFileBlobs(directory), archive: createFileArchive(directory), streams, services: [] };
   }
   const storage = new OciStorage(oci, logger);
-  return { blobs: storage.blobs, archive: storage.archive, services: [storage] };
+  const { clients } = storage;
+  const streams: Streams = {
+    writer: (streamId) => createOciStreamWriter(clients, streamId),
+    reader: (streamId, options) => new OciStreamReader(clients, streamId, options),
+  };
+  return { blobs: storage.blobs, archive: storage.archive, streams, services: [storage] };
 }
 
 /** What a process keeps in Object Storage. */

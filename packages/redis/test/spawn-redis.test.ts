@@ -8,6 +8,7 @@ import { Redis } from "ioredis";
 import { afterAll, beforeAll, describe, expect, inject, test, vi } from "vitest";
 import { freePort, isFreePort, type LocalRedis, spawnRedis } from "../src/index.ts";
 
+const sources = join(import.meta.dirname, "..", "src");
 const found = inject("redis");
 const memory: LocalRedis = { kind: "memory" };
 /** The promise is 2 s; the rest is for a machine that is busy. */
@@ -55,9 +56,10 @@ describe.each(kinds)("a spawned Redis, $kind", (choice) => {
     await mkdir(join(folder, "redis.pid"), { recursive: true });
     const port = await freePort();
     await expect(spawnRedis(choice, { ...rest, dir: folder, port })).rejects.toThrow("EISDIR");
-    // Its guard too; both have the port in their command lines.
-    const commands = execFileSync("ps", ["-A", "-o", "args"], { encoding: "utf8" }).split("\n");
-    expect(commands.filter((command) => command.match(/\d+/g)?.includes(`${port}`))).toEqual([]);
+    // Its guard too; both have the port in their command lines, and ours is not the only Redis of the machine.
+    const commands = execFileSync("ps", ["-A", "-ww", "-o", "args"], { encoding: "utf8" }).split("\n");
+    const ours = commands.filter((command) => command.includes(folder) || command.includes(sources));
+    expect(ours.filter((command) => command.match(/\d+/g)?.includes(`${port}`))).toEqual([]);
   });
 
   test("it listens on the loopback address only", async () => {

@@ -99,6 +99,13 @@ const conflictRules: readonly Conflict[] = [
         given.OCI_STREAMING_ENDPOINT === undefined),
   },
   {
+    variable: "FLOTILLA_INTAKE",
+    problem: "names the stream of OCI_STREAM_ID",
+    advice: "take messages from another stream than the one that events are exported to",
+    holds: (given) =>
+      given.FLOTILLA_INTAKE?.split(",").some((part) => part.split("=")[1]?.trim() === given.OCI_STREAM_ID) === true,
+  },
+  {
     variable: "OCI_KEY_FILE",
     problem: "and its kin are not all set, and OCI_AUTH is api_key",
     advice: "set OCI_TENANCY_ID, OCI_USER_ID, OCI_KEY_FINGERPRINT and OCI_KEY_FILE",

@@ -1,6 +1,6 @@
 import { readFileSync } from "node:fs";
 import { delimiter, resolve } from "node:path";
-import { AgentType, Price, RecoveryTable } from "@flotilla/workflow";
+import { AgentType, Price, RecoveryTable, Tenant } from "@flotilla/workflow";
 import { z } from "zod";
 
 const dayMs = 86_400_000;
@@ -32,6 +32,29 @@ const sentinelNodes = z.string().transform((text, context) => {
   }
   return nodes;
 });
+
+/** `name=value` pairs separated by commas, percent-encoded, as OpenTelemetry has them. */
+const pairs = z.string().transform((text, context) => {
+  const found: Record<string, string> = {};
+  for (const part of text.split(",").filter((one) => one.trim() !== "")) {
+    const [, name, value] = /^\s*([^=\s]+)\s*=(.*)$/.exec(part) ?? [];
+    const decoded = decodedOf(value?.trim());
+    if (name === undefined || decoded === undefined) {
+      context.addIssue({ code: "custom", message: "must be name=value, or several separated by commas" });
+      return z.NEVER;
+    }
+    found[name] = decoded;
+  }
+  return found;
+});
+
+function decodedOf(text: string | undefined): string | undefined {
+  try {
+    return text === undefined ? undefined : decodeURIComponent(text);
+  } catch {
+    return undefined;
+  }
+}
 
 /** The text of the file that the variable names, so that a missing file is found at start. */
 const pemFile = z.string().transform((file, context) => {
@@ -79,6 +102,26 @@ function parsedJson(text: string): unknown {
   }
 }
 
+/** A stream: the OCID of one of Oracle Cloud, or the name of one in the data folder. */
+export const StreamId = z
+  .string()
+  .regex(/^[A-Za-z0-9][A-Za-z0-9._-]{0,254}$/, "must be an OCID, or a name of A-Z a-z 0-9 . _ -");
+
+/** Streams and whose workflows their messages become, as `tenant=stream`, separated by commas. */
+const intake = z.string().transform((text, context) => {
+  const intakes: { tenant: string; streamId: string }[] = [];
+  for (const part of text.split(",")) {
+    const [tenant, streamId, ...rest] = part.trim().split("=");
+    const isFine = Tenant.safeParse(tenant).success && StreamId.safeParse(streamId).success && rest.length === 0;
+    if (!isFine || intakes.some((other) => other.streamId === streamId)) {
+      context.addIssue({ code: "custom", message: "must be tenant=stream, or several separated by commas, each once" });
+      return z.NEVER;
+    }
+    intakes.push({ tenant: tenant ?? "", streamId: streamId ?? "" });
+  }
+  return intakes;
+});
+
 /** What every process reads. */
 export const processEnvironment = z.object({
   NODE_ENV: z
@@ -95,6 +138,59 @@ export const processEnvironment = z.object({
   METRICS_PORT: port
     .default(9090)
     .describe("port of `/metrics`, and of `/health` and `/ready` but on the API; 0 picks one"),
+});
+
+/** Where traces go: variables of OpenTelemetry, with its meanings. `tracingSettings` makes one description of them. */
+export const tracingEnvironment = z.object({
+  OTEL_EXPORTER_OTLP_ENDPOINT: httpUrl
+    .exactOptional()
+    .describe("base address of what takes traces by OTLP, `/v1/traces` below it; nothing is traced unless set"),
+  OTEL_EXPORTER_OTLP_TRACES_ENDPOINT: httpUrl.exactOptional().describe("whole address instead of that"),
+  OTEL_EXPORTER_OTLP_PROTOCOL: z
+    .enum(["http/protobuf", "http/json"], "must be one of http/protobuf, http/json")
+    .default("http/protobuf")
+    .describe("how it is spoken to"),
+  OTEL_EXPORTER_OTLP_HEADERS: pairs
+    .prefault("")
+    .describe("headers sent to it, as `name=value` separated by commas; a place for its key"),
+  OTEL_EXPORTER_OTLP_TIMEOUT: integer(1, 600_000).default(10_000).describe("how long one export may take, in ms"),
+  OTEL_SDK_DISABLED: flag.default(false).describe("whether nothing is traced, whatever else is set"),
+  OTEL_TRACES_EXPORTER: z
+    .enum(["otlp", "none"], "must be one of otlp, none")
+    .default("otlp")
+    .describe("`none` traces nothing"),
+  OTEL_TRACES_SAMPLER: z
+    .enum(
+      [
+        "always_on",
+        "always_off",
+        "traceidratio",
+        "parentbased_always_on",
+        "parentbased_always_off",
+        "parentbased_traceidratio",
+      ],
+      {
+        error:
+          "must be one of always_on, always_off, traceidratio, parentbased_always_on, parentbased_always_off, parentbased_traceidratio",
+      },
+    )
+    .default("parentbased_always_on")
+    .describe("which traces are kept; the processes of a fleet agree with the `parentbased` ones"),
+  OTEL_TRACES_SAMPLER_ARG: z
+    .string()
+    .regex(/^(0(\.\d+)?|1(\.0+)?)$/, "must be a number from 0 to 1")
+    .transform(Number)
+    .prefault("1")
+    .describe("share of traces that the samplers with a ratio keep"),
+  OTEL_BSP_SCHEDULE_DELAY: integer(1, 600_000).default(5000).describe("how long spans wait to be sent together, in ms"),
+  OTEL_BSP_MAX_QUEUE_SIZE: integer(1, 1_000_000)
+    .default(2048)
+    .describe("most spans that wait; what is more while nobody takes them is lost"),
+  OTEL_SERVICE_NAME: z.string().exactOptional().describe("name of the process in traces; `flotilla-<role>` unless set"),
+  OTEL_RESOURCE_ATTRIBUTES: pairs.prefault("").describe("what else traces say of the process, as `name=value` pairs"),
+  OTEL_INSTRUMENTATION_GENAI_CAPTURE_MESSAGE_CONTENT: flag
+    .default(false)
+    .describe("whether prompts, answers, arguments and results stand in traces; they may be anything"),
 });
 
 /** Where Redis is. `redisSettings` makes one description of it. */
@@ -142,6 +238,9 @@ export const apiEnvironment = z.object({
   FLOTILLA_IDEMPOTENCY_MS: integer(1, longestTimerMs)
     .default(dayMs)
     .describe("how long an `Idempotency-Key` is remembered, in ms"),
+  FLOTILLA_INTAKE: intake
+    .default([])
+    .describe("streams whose messages become workflows, as `tenant=stream` separated by commas; none unless set"),
 });
 
 /** What the supervisor reads. */
@@ -174,6 +273,10 @@ export const supervisorEnvironment = z.object({
 export const agentEnvironment = z.object({
   AGENT_TYPE: AgentType.describe("agent type that this worker runs; names its queue"),
   AGENT_CONCURRENCY: integer(1, 1000).default(10).describe("tasks that one worker process runs at once"),
+  POD_NAME: z
+    .string()
+    .exactOptional()
+    .describe("pod that this worker runs in; where set, it tells Kubernetes what deleting the pod would cost"),
   FLOTILLA_AGENTS_DIR: path.exactOptional().describe("folder of further agent modules, one file each"),
   FLOTILLA_DOCS_ROOTS: z
     .string()
@@ -255,6 +358,9 @@ export const ociEnvironment = z.object({
   OCI_NAMESPACE: z.string().exactOptional().describe("namespace of Object Storage; asked for at start unless set"),
   OCI_COMPARTMENT_ID: z.string().exactOptional().describe("OCID of the compartment in which a missing bucket is made"),
   OCI_CHECKPOINT_BUCKET: z.string().default("agent-checkpoints").describe("bucket of blobs, checkpoints and archives"),
+  OCI_STREAM_ID: StreamId.exactOptional().describe(
+    "OCID of the stream to which supervisors export every event; without `OCI_AUTH` a name in the data folder",
+  ),
   OCI_OBJECT_STORAGE_ENDPOINT: httpUrl
     .exactOptional()
     .describe("address of Object Storage instead of that of the region"),

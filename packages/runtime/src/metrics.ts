@@ -29,7 +29,18 @@ export function createMetrics() {
     help: "How long the archive has been lacking what it lacks most",
     registers,
   });
-  for (const gauge of [activeWorkflows, dueLagSeconds, checkpointLagSeconds]) gauge.remove();
+  const exportLagSeconds = new Gauge({
+    name: "flotilla_export_lag_seconds",
+    help: "How long the archived event that has waited longest has been waiting for the stream",
+    registers,
+  });
+  const intakeBlockedSeconds = new Gauge({
+    name: "flotilla_intake_blocked_seconds",
+    help: "How long the intake of a stream has been waiting for Streaming or for Redis",
+    labelNames: ["stream"],
+    registers,
+  });
+  for (const gauge of [activeWorkflows, dueLagSeconds, checkpointLagSeconds, exportLagSeconds]) gauge.remove();
 
   const handoffs = new Counter({
     name: "flotilla_handoffs_total",
@@ -43,8 +54,15 @@ export function createMetrics() {
     labelNames: ["strategy"],
     registers,
   });
+  const intakeMessages = new Counter({
+    name: "flotilla_intake_messages_total",
+    help: "Messages of intake streams by what became of them; one that comes again counts again",
+    labelNames: ["outcome"],
+    registers,
+  });
   // A series that begins at 1 hides its first step from `rate`, so what is rare begins at 0.
   for (const outcome of ["completed", "failed", "rolled_back"]) handoffs.inc({ outcome }, 0);
+  for (const outcome of ["stored", "repeated", "dead"]) intakeMessages.inc({ outcome }, 0);
   for (const strategy of ["retry", "redispatch", "quarantine", "repair", "mend"]) {
     recoveryOperations.inc({ strategy }, 0);
   }
@@ -54,8 +72,16 @@ export function createMetrics() {
     activeWorkflows,
     dueLagSeconds,
     checkpointLagSeconds,
+    exportLagSeconds,
     handoffs,
     recoveryOperations,
+    exportedEvents: new Counter({
+      name: "flotilla_exported_events_total",
+      help: "Events that this process appended to the stream; one that is appended again counts again",
+      registers,
+    }),
+    intakeMessages,
+    intakeBlockedSeconds,
     queueDepth: new Gauge({
       name: "flotilla_queue_depth",
       help: "Jobs in a queue by BullMQ state",

@@ -6,6 +6,7 @@ import { describe, expect, test } from "vitest";
 import {
   agentEnvironment,
   apiEnvironment,
+  ociEnvironment,
   ConfigError,
   parseConfig,
   probeEnvironment,
@@ -38,6 +39,7 @@ describe("parseConfig", () => {
       HOST: "127.0.0.1",
       METRICS_PORT: 9090,
       PORT: 0,
+      FLOTILLA_INTAKE: [],
       FLOTILLA_RATE_LIMIT: 60,
       FLOTILLA_IDEMPOTENCY_MS: 86_400_000,
       FLOTILLA_DATA_DIR: resolve(".flotilla"),
@@ -99,6 +101,19 @@ describe("parseConfig", () => {
     ] as const) {
       expect(refusal(() => read(wrong)).join()).toContain(`failure classes and strategies${place} (`);
     }
+  });
+
+  test("streams of an intake are a list, each with its tenant and once, and never that of the export", () => {
+    const schema = apiEnvironment.extend(ociEnvironment.shape);
+    const read = (text: string) => parseConfig(schema, { FLOTILLA_INTAKE: text, OCI_STREAM_ID: "events" });
+    expect(read("acme=ocid1.stream.oc1.x, beta=orders").FLOTILLA_INTAKE).toEqual([
+      { tenant: "acme", streamId: "ocid1.stream.oc1.x" },
+      { tenant: "beta", streamId: "orders" },
+    ]);
+    for (const wrong of ["orders", "Acme=orders", "acme=", "acme=a/b", "acme=a=b", "acme=a,beta=a"]) {
+      expect(refusal(() => read(wrong)).join()).toContain("FLOTILLA_INTAKE must be tenant=stream");
+    }
+    expect(refusal(() => read("acme=events")).join()).toContain("FLOTILLA_INTAKE names the stream of OCI_STREAM_ID");
   });
 
   test("folders are a list as in PATH, made absolute", () => {

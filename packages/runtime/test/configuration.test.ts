@@ -21,6 +21,8 @@ const declared = new Map(
 
 function fallbackOf(variable: z.core.$ZodType): string {
   if (variable instanceof z.ZodExactOptional) return "—";
+  // A list of nothing.
+  if (variable instanceof z.ZodPrefault && variable.def.defaultValue === "") return "—";
   if (variable instanceof z.ZodPrefault) return `\`${String(variable.def.defaultValue)}\``;
   if (!(variable instanceof z.ZodDefault)) return "required";
   const value = variable.def.defaultValue;
@@ -33,11 +35,12 @@ function typeOf(variable: z.core.$ZodType): RegExp {
   const refusal = z.safeParse(variable, "?").error?.issues[0]?.message ?? "";
   const range = /whole number from (\d+) to (\d+)/.exec(refusal);
   if (range) return new RegExp(`^whole number, ${range[1]} to ${range[2]}$`);
+  if (refusal.startsWith("must be a number")) return /^number, 0 to 1$/;
   if (refusal === "must be 1 or 0") return /^flag$/;
   if (refusal.startsWith("must be JSON")) return /^JSON$/;
   if (refusal.endsWith("address")) return /^address$/;
   if (refusal.startsWith("must be one of")) return new RegExp(`^${refusal.slice("must be ".length)}$`);
-  return /^(text|path|list of (paths|addresses))$/;
+  return /^(text|path|list of (paths|addresses|streams))$/;
 }
 
 test("the document names every variable that is read, and no other", () => {

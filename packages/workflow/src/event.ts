@@ -64,6 +64,7 @@ export const EventBody = z.discriminatedUnion("type", [
       tenant: z.string(),
       request: WorkflowRequest,
       forkedFrom: ForkOrigin.exactOptional(),
+      traceparent: z.string().exactOptional().meta({ description: "W3C trace context of the request that made it" }),
     }),
   ),
   workflowEvent("workflow.started", z.object({})),

@@ -42,6 +42,7 @@ function submitted(id: string, event: WorkflowEvent & EventOf<"workflow.submitte
     id,
     tenant: event.data.tenant,
     request: event.data.request,
+    traceparent: event.data.traceparent,
     status: "queued",
     phases: [],
     tasks: new Map(),

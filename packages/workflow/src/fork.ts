@@ -43,7 +43,7 @@ export function forkLog(
   id: string,
   source: string,
   log: readonly WorkflowEvent[],
-  { fromSeq, input }: { fromSeq: number; input?: WorkflowRequest["input"] },
+  { fromSeq, input, traceparent }: { fromSeq: number; input?: WorkflowRequest["input"]; traceparent?: string },
 ): Fork | Unforkable {
   const places = forkPlaces(log);
   const [first, ...rest] = log.slice(0, fromSeq);
@@ -55,7 +55,12 @@ export function forkLog(
   const forkedFrom = { id: source, seq: fromSeq, at: 0 };
   const submitted: Fork["submitted"] = {
     type: "workflow.submitted",
-    data: { forkedFrom, tenant, request: input === undefined ? request : { ...request, input } },
+    data: {
+      forkedFrom,
+      tenant,
+      request: input === undefined ? request : { ...request, input },
+      ...(traceparent === undefined ? {} : { traceparent }),
+    },
   };
   const shared = fold(id, undefined, [{ seq: 1, at: first.at, ...submitted }, ...rest]);
   const facts = factsOf(shared);

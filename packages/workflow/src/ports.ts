@@ -42,6 +42,8 @@ export interface ClaimedTask {
   scope?: string;
   /** What was wrong with the phases that it appended last, where it is to make them anew. */
   revision?: Revision;
+  /** W3C trace context of the claim, where it is traced. */
+  traceparent?: string;
 }
 
 /** A step that has run: its result, or where the result is kept. */

@@ -1,10 +1,10 @@
 import { compensationOf, undoIdOf } from "./compensation.ts";
-import { startOf } from "./deadline.ts";
 import { costOf, noSpend, type Spend } from "./cost.ts";
 import type { Json } from "./json.ts";
-import { isReady, isSettled, type TaskState, type WorkflowState } from "./state.ts";
+import type { TaskState, WorkflowState } from "./state.ts";
 import type { HandoffState } from "./handoff.ts";
-import type { ArtifactView, HandoffView, TaskStatus, TaskView, WaitingFor, WorkflowView } from "./view.ts";
+import type { ArtifactView, HandoffView, TaskStatus, TaskView, WorkflowView } from "./view.ts";
+import { noSurroundings, type Surroundings, waitOf } from "./waiting.ts";
 
 /** Largest output that a task shows inline, in bytes of JSON. */
 export const inlineOutputBytes = 4096;
@@ -25,8 +25,16 @@ export function neededOutputs(state: WorkflowState): string[] {
   return ids;
 }
 
-/** A workflow as `GET /v1/workflows/:id` gives it; what it has spent is counted beside its log. */
-export function projectWorkflow(state: WorkflowState, outputOf: OutputOf, spend: Spend = noSpend): WorkflowView {
+/**
+ * A workflow as `GET /v1/workflows/:id` gives it: why its tasks wait, as far as `around` is known, and what it has spent,
+ * which is counted beside its log.
+ */
+export function projectWorkflow(
+  state: WorkflowState,
+  outputOf: OutputOf,
+  around: Surroundings = noSurroundings,
+  spend: Spend = noSpend,
+): WorkflowView {
   const { request } = state;
   const open = state.phases.find((phase) => phase.open > 0);
   return {
@@ -37,7 +45,7 @@ export function projectWorkflow(state: WorkflowState, outputOf: OutputOf, spend:
     phase: state.endedAt === undefined ? (open?.request.name ?? null) : null,
     tasks: [...state.tasks.values()]
       .filter(({ undoes }) => undoes === undefined)
-      .map((task) => projectTask(state, task, outputOf)),
+      .map((task) => projectTask(state, task, outputOf, { around })),
     handoffs: [...state.handoffs.values()].map(projectHandoff),
     ...(state.status === "completed" ? { result: resultOf(state, outputOf) } : {}),
     ...(state.error ? { error: state.error } : {}),
@@ -69,17 +77,21 @@ export function projectTask(
   state: WorkflowState,
   task: TaskState,
   outputOf: OutputOf,
-  maxOutputBytes = inlineOutputBytes,
+  {
+    maxOutputBytes = inlineOutputBytes,
+    around = noSurroundings,
+  }: { maxOutputBytes?: number; around?: Surroundings } = {},
 ): TaskView {
   const { stage } = task;
-  const waitingFor = waitOf(state, task);
+  const waitingFor = waitOf(state, task, around);
   const output =
     stage.kind === "completed" && stage.output.bytes <= maxOutputBytes ? valueOf(task, outputOf) : undefined;
   return {
     id: task.id,
     phase: state.phases[task.phase]?.request.name ?? "",
     agent: task.agent,
-    status: gateOf(state, task) ? "waiting" : statusOf(task),
+    // A person is asked about the plan, so that its first tasks wait for them.
+    status: stage.kind === "pending" && waitingFor?.reason === "person" ? "waiting" : statusOf(task),
     attempt: task.attempt,
     dependsOn: [...task.dependsOn],
     ...(waitingFor ? { waitingFor } : {}),
@@ -88,15 +100,15 @@ export function projectTask(
     ...("error" in stage ? { error: stage.error } : {}),
     ...(output === undefined ? {} : { output }),
     outputBytes: stage.kind === "completed" ? stage.output.bytes : 0,
-    ...undoOf(state, task),
+    ...undoOf(state, task, around),
   };
 }
 
 /** How the undoing of a task stands, where it has begun. */
-function undoOf(state: WorkflowState, { id }: TaskState): Pick<TaskView, "compensation"> {
+function undoOf(state: WorkflowState, { id }: TaskState, around: Surroundings): Pick<TaskView, "compensation"> {
   const undo = state.tasks.get(undoIdOf(id));
   if (!undo) return {};
-  const { agent, status, attempt, waitingFor, error } = projectTask(state, undo, () => undefined);
+  const { agent, status, attempt, waitingFor, error } = projectTask(state, undo, () => undefined, { around });
   const more = { ...(waitingFor ? { waitingFor } : {}), ...(error ? { error } : {}) };
   return { compensation: { agent, status, attempt, ...more } };
 }
@@ -155,31 +167,4 @@ function statusOf({ stage }: TaskState): TaskStatus {
     case "cancelled":
       return stage.kind;
   }
-}
-
-/** The question about the plan of the request that a task waits for which could run otherwise. */
-function gateOf(state: WorkflowState, task: TaskState) {
-  const { planGate: gate } = state;
-  return gate?.kind === "asked" && task.stage.kind === "pending" && isReady(state, task) ? gate : undefined;
-}
-
-function waitOf(state: WorkflowState, task: TaskState): WaitingFor | undefined {
-  const { stage } = task;
-  const gate = gateOf(state, task);
-  if (gate) return { reason: "person", since: time(gate.since), item: gate.item };
-  if (isSettled(stage) || stage.kind === "running" || stage.kind === "proposing" || !("since" in stage))
-    return undefined;
-  const since = time(stage.since);
-  if (stage.kind === "waiting") {
-    const until = stage.expiresAt === undefined ? {} : { until: time(stage.expiresAt) };
-    return { reason: "person", since, ...until, item: stage.item };
-  }
-  if (stage.kind === "parked") return { reason: "handoff" in stage.awaits ? "handoff" : "signal", since };
-  if (stage.kind !== "pending" && stage.kind !== "failing") return { reason: "worker", since };
-  if (stage.kind === "failing") return { reason: "retry-backoff", since };
-  const startAt = state.status === "queued" ? startOf(state) : 0;
-  if (startAt > 0) return { reason: "schedule", since, until: time(startAt) };
-  if (!isReady(state, task)) return { reason: "dependency", since };
-  if (stage.notBefore !== undefined) return { reason: "retry-backoff", since, until: time(stage.notBefore) };
-  return { reason: "concurrency", since };
 }

@@ -108,6 +108,8 @@ export interface WorkflowState {
   readonly id: string;
   readonly tenant: string;
   readonly request: WorkflowRequest;
+  /** Of the request that made it, where that was traced: whatever is done for it goes on from there. */
+  readonly traceparent: string | undefined;
   readonly status: WorkflowStatus;
   readonly phases: readonly PhaseState[];
   readonly tasks: ReadonlyMap<string, TaskState>;

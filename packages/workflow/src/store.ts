@@ -102,6 +102,12 @@ export interface WorkflowStore {
   ): Promise<ForkOutcome | undefined>;
   /** The agent types that have registered, with their live workers and backlog. */
   agents(): Promise<AgentView[]>;
+  /**
+   * No worker takes a further task of that type until it is resumed; what runs goes on. The type as it is then, durably;
+   * undefined where none ever registered it. `by` is the id of an API key. To say it again changes nothing.
+   */
+  pause(agentType: string, by: string): Promise<AgentView | undefined>;
+  resume(agentType: string, by: string): Promise<AgentView | undefined>;
   /** Rejects unless Redis answers. */
   ping(): Promise<void>;
 }

@@ -39,6 +39,8 @@ const WaitReason = z.enum([
   "schedule",
   "retry-backoff",
   "worker",
+  "paused",
+  "lease",
   "person",
   "signal",
   "handoff",
@@ -174,7 +176,10 @@ export const AgentView = z.object({
   output: JsonValue,
   tools: z.array(z.object({ name: z.string(), description: z.string() })),
   permissions: z.object({ tools: z.array(z.string()), mayPlan: z.boolean() }),
-  workers: z.int(),
+  workers: z.int().meta({ description: "that live" }),
+  knownWorkers: z.int().meta({ description: "those, and the ones that have lately gone without a word" }),
   backlog: z.int(),
+  paused: z.boolean().meta({ description: "whether its tasks wait until an operator resumes it" }),
+  pausedSince: Time.exactOptional(),
 });
 export type AgentView = z.infer<typeof AgentView>;

@@ -2,9 +2,11 @@ import {
   type EventBody,
   fold,
   neededOutputs,
+  neededSurroundings,
   projectArtifacts,
   projectTask,
   projectWorkflow,
+  type Surroundings,
   type WorkflowState,
 } from "@flotilla/workflow";
 import { describe, expect, test } from "vitest";
@@ -120,6 +122,42 @@ describe("a task waits for", () => {
   });
 });
 
+describe("what its log does not tell of a task", () => {
+  const phases = parallel([task("a")], [task("b")]);
+  const claimed = [lines.scheduled("a"), lines.started("a")];
+  const silent = new Map([["a", { since: begin + 100, until: begin + 6100 }]]);
+  const paused = new Map([["worker", begin]]);
+  const around = { paused, silent };
+  const shown = (events: EventBody[], surroundings: Surroundings) =>
+    projectWorkflow(running(phases, events), nothing, surroundings).tasks.map(({ status, waitingFor }) => [
+      status,
+      waitingFor?.reason,
+      waitingFor?.since,
+      waitingFor?.until,
+    ]);
+
+  test("is found out where it may matter", () => {
+    expect(neededSurroundings(running(phases, [lines.scheduled("a")]))).toEqual({ agents: ["worker"], running: [] });
+    expect(neededSurroundings(running(phases, claimed))).toEqual({ agents: [], running: ["a"] });
+    expect(neededSurroundings(running(phases))).toEqual({ agents: [], running: [] });
+  });
+
+  test("is that its agent type is paused, from when both held, and that is no matter to one that runs", () => {
+    const behind = ["pending", "dependency", time(begin + 20), undefined];
+    expect(shown([lines.scheduled("a")], around)).toEqual([["queued", "paused", time(begin + 30), undefined], behind]);
+    const later = { ...around, paused: new Map([["worker", begin + 99]]) };
+    expect(shown([lines.scheduled("a")], later)).toEqual([["queued", "paused", time(begin + 99), undefined], behind]);
+    expect(shown(claimed, { ...around, silent: new Map() })).toEqual([
+      ["running", undefined, undefined, undefined],
+      behind,
+    ]);
+  });
+
+  test("is that its worker is not heard of, until it is taken for dead", () => {
+    expect(shown(claimed, around)[0]).toEqual(["running", "lease", time(begin + 100), time(begin + 6100)]);
+  });
+});
+
 describe("a task shows", () => {
   test("when it began and ended, and what it gave, be it null", () => {
     const phases = parallel([task("a", { dependsOn: [] }), task("b", { dependsOn: ["a"] })]);
@@ -147,7 +185,10 @@ describe("a task shows", () => {
     const view = state.tasks.get("a");
     if (!view) throw new Error("no task");
     expect(projectTask(state, view, () => "large")).not.toHaveProperty("output");
-    expect(projectTask(state, view, () => "large", Infinity)).toMatchObject({ output: "large", outputBytes: 5000 });
+    expect(projectTask(state, view, () => "large", { maxOutputBytes: Infinity })).toMatchObject({
+      output: "large",
+      outputBytes: 5000,
+    });
   });
 
   test("its error", () => {

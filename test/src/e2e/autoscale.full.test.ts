@@ -4,9 +4,11 @@ import { join } from "node:path";
 import { describeRealRedis, until } from "@flotilla/testkit";
 import type { Json } from "@flotilla/workflow";
 import { afterAll, beforeAll, expect, test } from "vitest";
+import { z } from "zod";
 import { Fleet, onlyProbes } from "./fleet.ts";
 import { workspace } from "./flotilla.ts";
 
+const Output = z.object({ claim: z.int(), executedSteps: z.int(), replayedSteps: z.int() });
 const hpa = join(workspace, "kubernetes/base/agent/hpa.yaml");
 
 describeRealRedis("a local fleet that scales", () => {
@@ -17,9 +19,10 @@ describeRealRedis("a local fleet that scales", () => {
   afterAll(() => rm(folder, { recursive: true }));
 
   /** The autoscaler of kubernetes/ with the windows of minutes made seconds. */
-  async function quick(maxReplicas: number): Promise<string> {
+  async function quick(maxReplicas: number, averageValue = 20): Promise<string> {
     const text = (await readFile(hpa, "utf8"))
       .replace("maxReplicas: 10", `maxReplicas: ${maxReplicas}`)
+      .replace('averageValue: "20"', `averageValue: "${averageValue}"`)
       .replace("stabilizationWindowSeconds: 300", "stabilizationWindowSeconds: 10")
       .replaceAll("periodSeconds: 15", "periodSeconds: 5")
       .replace("periodSeconds: 60", "periodSeconds: 5");
@@ -84,6 +87,60 @@ describeRealRedis("a local fleet that scales", () => {
         const { result } = await fleet.client.get(id);
         expect(result).toMatchObject({ attempt: 1, claim: 1, pid: first });
       }
+    } finally {
+      await fleet.dispose();
+    }
+  });
+
+  test("from ten to two under 50 tasks of a minute, each goes on at its step within 10 s, at the same attempt", async () => {
+    const stepMs = 2000;
+    const steps = Array.from({ length: 30 }, () => ({ tool: "idempotent", sleepMs: stepMs }));
+    const fleet = await Fleet.start({
+      autoscale: true,
+      args: [...onlyProbes(2), "--hpa", await quick(10, 25)],
+      // Two have room for all 50, or it would be the queue that is measured.
+      env: { AGENT_CONCURRENCY: "25" },
+    });
+    try {
+      const submit = (input: Record<string, Json>, count: number) => {
+        const tasks = Array.from({ length: count }, (_, n) => ({ id: `t${n}`, agent: "probe", input }));
+        return fleet.client.submit({ input: "many", plan: { phases: [{ name: "p", parallel: true, tasks }] } });
+      };
+      // Such a backlog asks for ten workers, and 50 tasks for two.
+      const short = await submit({ sleepMs: 12_000 }, 300);
+      await until(() => fleet.pids("agent").length === 10, { timeoutMs: 60_000, what: "ten processes" });
+      await fleet.client.wait(short.id, { signal: AbortSignal.timeout(90_000) });
+      // Ten idle workers share them; a worker with free hands beside busy ones would take them all.
+      const { id } = await submit({ steps }, 50);
+      await until(() => fleet.pids("agent").length === 2, { timeoutMs: 90_000, what: "two processes" });
+
+      const view = await fleet.client.wait(id, { signal: AbortSignal.timeout(180_000) });
+      expect(view.status).toBe("completed");
+      const claims = new Map<string, number>();
+      const resumedMs: number[] = [];
+      const releasedAt = new Map<string, number>();
+      for await (const { type, taskId = "", at } of fleet.client.events(id)) {
+        if (type === "task.released") releasedAt.set(taskId, Date.parse(at));
+        if (type !== "task.started") continue;
+        claims.set(taskId, (claims.get(taskId) ?? 0) + 1);
+        const since = releasedAt.get(taskId);
+        if (since !== undefined) resumedMs.push(Date.parse(at) - since);
+        releasedAt.delete(taskId);
+      }
+      expect(resumedMs.length).toBeGreaterThan(0);
+      expect(releasedAt.size).toBe(0);
+      expect(Math.max(...resumedMs)).toBeLessThan(10_000);
+      for (const task of view.tasks) {
+        const output = Output.parse((await fleet.client.task(id, task.id)).output);
+        expect([task.id, task.attempt, output.claim]).toEqual([task.id, 1, claims.get(task.id)]);
+        expect(output.executedSteps + output.replayedSteps).toBe(steps.length);
+        if (output.claim > 1) expect(output.replayedSteps).toBeGreaterThan(0);
+      }
+      const effects = (await fleet.effects()).filter((effect) => effect.workflowId === id && effect.applied);
+      expect(effects).toHaveLength(50 * steps.length);
+      expect(new Set(effects.map(({ key }) => key)).size).toBe(effects.length);
+      const [most, mean] = [Math.max(...resumedMs), resumedMs.reduce((sum, ms) => sum + ms, 0) / resumedMs.length];
+      console.info(`${resumedMs.length} handed back, resumed after ${Math.round(mean)} ms, at most ${most} ms`);
     } finally {
       await fleet.dispose();
     }

@@ -1,8 +1,8 @@
 import { describeRealRedis, until } from "@flotilla/testkit";
-import type { ItemView } from "@flotilla/workflow";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { collect } from "./collect.ts";
 import { Fleet, onlyProbes } from "./fleet.ts";
+import { crashes, quarantined } from "./quarantine.ts";
 import { planOf, probe, run, together } from "./plans.ts";
 
 describeRealRedis("a task that has a process to itself", () => {
@@ -12,21 +12,12 @@ describeRealRedis("a task that has a process to itself", () => {
   }, 60_000);
   afterAll(() => fleet.dispose());
 
-  const claims = (count: number) => Array.from({ length: count }, (_, at) => ({ claim: at + 1 }));
-
-  async function quarantined(id: string): Promise<ItemView> {
-    return until(async () => (await fleet.client.inbox({ workflowId: id, kind: "quarantine" })).items[0], {
-      timeoutMs: 60_000,
-      what: "the quarantine",
-    });
-  }
-
   test(
     "that blocks its event loop again and again is quarantined too, and is poison once it is given up",
     { timeout: 120_000 },
     async () => {
       const { id } = await fleet.client.submit(planOf(together("p", [probe("busy", { busyMs: 20_000 })])));
-      const item = await quarantined(id);
+      const item = await quarantined(fleet, id);
       expect(item.detail).toMatchObject({ deaths: 3, reason: "exit code 70" });
       await fleet.client.settle(item.id, { decision: "fail", reason: "hopeless" });
       const view = await fleet.client.wait(id);
@@ -43,10 +34,10 @@ describeRealRedis("a task that has a process to itself", () => {
   );
 
   test("is cancelled in the process that it has to itself, and times out there", { timeout: 120_000 }, async () => {
-    const long = probe("long", { crash: claims(2), sleepMs: 60_000 });
+    const long = probe("long", { crash: crashes(2), sleepMs: 60_000 });
     const slow = probe(
       "slow",
-      { crash: claims(2), sleepMs: 60_000 },
+      { crash: crashes(2), sleepMs: 60_000 },
       { timeoutMs: 2000, retry: { attempts: 1, backoffMs: 1 } },
     );
     const [{ id }, second] = await Promise.all([

@@ -1,8 +1,8 @@
 import { describeRealRedis, until } from "@flotilla/testkit";
-import type { ItemView } from "@flotilla/workflow";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { collect } from "./collect.ts";
 import { Fleet, onlyProbes } from "./fleet.ts";
+import { crashes, quarantined } from "./quarantine.ts";
 import { planOf, probe, probes, together } from "./plans.ts";
 import { idempotentSteps } from "./work.ts";
 
@@ -13,23 +13,14 @@ describeRealRedis("a task under which workers die", () => {
   }, 60_000);
   afterAll(() => fleet.dispose());
 
-  const claims = (count: number) => Array.from({ length: count }, (_, at) => ({ claim: at + 1 }));
-
-  async function quarantined(id: string): Promise<ItemView> {
-    return until(async () => (await fleet.client.inbox({ workflowId: id, kind: "quarantine" })).items[0], {
-      timeoutMs: 60_000,
-      what: "the quarantine",
-    });
-  }
-
   test(
     "is alone in the end, dies there, and harms none of its nine neighbours more than twice",
     { timeout: 120_000 },
     async () => {
-      const bomb = probe("bomb", { crash: claims(3), output: "defused" });
+      const bomb = probe("bomb", { crash: crashes(3), output: "defused" });
       const neighbours = probes(9, "n", { steps: idempotentSteps(3, 700), output: "fine" });
       const { id } = await fleet.client.submit(planOf(together("p", [bomb, ...neighbours])));
-      const item = await quarantined(id);
+      const item = await quarantined(fleet, id);
       expect(item).toMatchObject({
         taskId: "bomb",
         decisions: ["retry", "fail"],

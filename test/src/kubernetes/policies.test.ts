@@ -58,6 +58,11 @@ function selects(selector: unknown, labels: Readonly<Record<string, string>>): b
   );
 }
 
+/** Whether its process tells Kubernetes what it costs to delete the pod. */
+function writesCost({ containers }: Workload["spec"]["template"]["spec"]): boolean {
+  return containers.some(({ env }) => env.some(({ name }) => name === "POD_NAME"));
+}
+
 function ofKind<T>(objects: readonly KubernetesObject[], kind: string, schema: z.ZodType<T>): T[] {
   return objects.filter((object) => object.kind === kind).map((object) => schema.parse(object));
 }
@@ -137,8 +142,23 @@ describeKustomize("the overlays for Kubernetes", () => {
         const { topologySpreadConstraints, automountServiceAccountToken } = spec.template.spec;
         const keys = topologySpreadConstraints.map(({ topologyKey }) => topologyKey);
         if (kind === "Deployment") expect(keys).toContain("topology.kubernetes.io/zone");
-        expect(automountServiceAccountToken).toBe(metadata.name === "metrics-adapter");
+        const asks = metadata.name === "metrics-adapter" || writesCost(spec.template.spec) || overlay === "oke";
+        expect(automountServiceAccountToken).toBe(asks);
       }
+    });
+
+    test("an agent may patch pods and nothing else, and of those its own annotation only", () => {
+      const agents = workloads.filter((one) => podLabels(one)["app.kubernetes.io/name"] === "agent");
+      const isScaled = overlay !== "development" && overlay !== "keda";
+      expect(agents.map(({ spec }) => writesCost(spec.template.spec))).toEqual(agents.map(() => isScaled));
+      const Role = z.looseObject({ metadata: z.looseObject({ name: z.string() }), rules: z.array(z.unknown()) });
+      const roles = ofKind(objects, "Role", Role).filter(({ metadata }) => metadata.name.includes("agent"));
+      const rules = [{ apiGroups: [""], resources: ["pods"], verbs: ["patch"] }];
+      expect(roles.map((role) => role.rules)).toEqual(isScaled ? [rules] : []);
+      const guards = objects.filter(({ kind }) => kind === "ValidatingAdmissionPolicyBinding");
+      expect(guards.map(({ spec }) => spec)).toEqual(
+        isScaled ? [{ policyName: "flotilla-agent-own-pod", validationActions: ["Deny"] }] : [],
+      );
     });
 
     test("every variable is one that a process reads, with a value that it takes", () => {

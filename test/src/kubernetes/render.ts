@@ -9,8 +9,8 @@ import { z } from "zod";
 export const root = resolve(import.meta.dirname, "../../..");
 const folder = join(root, "kubernetes");
 
-/** What is deployed by one command; `keda` is base and component as an operator would put them together. */
-export const overlays = ["development", "production", "high-scale", "keda"] as const;
+/** What is deployed by one command; `keda` and `oke` are put together here as an operator would. */
+export const overlays = ["development", "production", "high-scale", "keda", "oke"] as const;
 export type Overlay = (typeof overlays)[number];
 
 /** What every object of Kubernetes has; the rest of it is read where it is needed. */
@@ -46,17 +46,22 @@ export function describeKustomize(name: string, define: () => void): void {
 
 /** The objects that an overlay consists of, by a real `kubectl kustomize`. */
 export async function render(overlay: Overlay): Promise<KubernetesObject[]> {
-  if (overlay !== "keda") return kustomize(join(folder, "overlays", overlay));
+  if (overlay === "keda") return together("base", "components/keda");
+  if (overlay === "oke") return together("overlays/production", "components/oke");
+  return kustomize(join(folder, "overlays", overlay));
+}
+
+async function together(resource: string, component: string): Promise<KubernetesObject[]> {
   const scratch = join(root, ".flotilla");
   await mkdir(scratch, { recursive: true });
-  const place = await mkdtemp(join(scratch, "keda-"));
+  const place = await mkdtemp(join(scratch, "overlay-"));
   try {
     const kustomization = {
       apiVersion: "kustomize.config.k8s.io/v1beta1",
       kind: "Kustomization",
       namespace: "flotilla",
-      resources: [relative(place, join(folder, "base"))],
-      components: [relative(place, join(folder, "components/keda"))],
+      resources: [relative(place, join(folder, resource))],
+      components: [relative(place, join(folder, component))],
     };
     // JSON is YAML.
     await writeFile(join(place, "kustomization.yaml"), JSON.stringify(kustomization));

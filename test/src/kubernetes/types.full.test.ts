@@ -86,6 +86,6 @@ describeKustomize("every object of Kubernetes", () => {
     expect(names).toContain("APIService/v1beta1.external.metrics.k8s.io");
     expect(names).toContain("StatefulSet/redis");
     const components = await readdir(join(root, "kubernetes/components"));
-    expect(components.toSorted()).toEqual(["keda", "metrics-adapter", "redis"]);
+    expect(components.toSorted()).toEqual(["deletion-cost", "keda", "metrics-adapter", "oke", "redis"]);
   });
 });

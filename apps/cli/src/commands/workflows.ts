@@ -1,11 +1,12 @@
 import { hasEnded } from "@flotilla/client";
-import type { EventView, WorkflowView } from "@flotilla/workflow";
+import type { AgentView, EventView, WorkflowView } from "@flotilla/workflow";
 import { WorkflowStatus } from "@flotilla/workflow";
 import { Option } from "commander";
 import { z } from "zod";
 import type { CommandHost } from "../action.ts";
 import { addConnectionOptions, connectFleet, connectionOptions } from "../connect.ts";
 import { exitCode } from "../exit.ts";
+import { waitWords } from "../view/waits.ts";
 import { addRequestOptions, requestFrom, requestOptions } from "../request.ts";
 
 /** Adds the commands that are calls of the API: `submit`, `list`, `get`, `events`, `cancel`. */
@@ -81,8 +82,14 @@ function addGet({ parent, act }: CommandHost): void {
   act(addConnectionOptions(command), z.object(connectionOptions), async ({ options, config, terminal }, id = "") => {
     const client = await connectFleet(options, config);
     const view = await client.get(id, { signal: terminal.interrupted });
-    if (terminal.json) terminal.emit(view);
-    else for (const line of describeWorkflow(view)) terminal.say(line);
+    if (terminal.json) {
+      terminal.emit(view);
+      return exitCode.done;
+    }
+    const agents = view.tasks.some(({ waitingFor }) => waitingFor?.reason === "worker")
+      ? await client.agents({ signal: terminal.interrupted })
+      : [];
+    for (const line of describeWorkflow(view, agents)) terminal.say(line);
     return exitCode.done;
   });
 }
@@ -138,7 +145,7 @@ function addCancel({ parent, act }: CommandHost): void {
   });
 }
 
-function describeWorkflow(view: WorkflowView): string[] {
+function describeWorkflow(view: WorkflowView, agents: readonly AgentView[]): string[] {
   const { id, status, createdAt, endedAt, tasks, error, result, cost } = view;
   const { input, output } = cost.tokens;
   return [
@@ -146,8 +153,8 @@ function describeWorkflow(view: WorkflowView): string[] {
     `created ${createdAt}${endedAt === undefined ? "" : `, ended ${endedAt}`}`,
     ...(input + output > 0 ? [`spent ${cost.usd} dollars for ${input} tokens in and ${output} out`] : []),
     ...tasks.map((task) => {
-      const { reason, item } = task.waitingFor ?? {};
-      const waiting = reason ? `, waits for ${reason}${item === undefined ? "" : ` (item ${item})`}` : "";
+      const words = waitWords(task, view, agents);
+      const waiting = words === undefined ? "" : `, ${words}`;
       const failure = task.error ? `: ${task.error.message} (${task.error.code})` : "";
       return `  ${task.phase}/${task.id}  ${task.agent}  ${task.status}${waiting}${failure}`;
     }),

@@ -158,7 +158,7 @@ async function startRedis(options: LocalFleetOptions, crew: Crew, keys: LocalKey
 async function startOci({ config, dataDir }: LocalFleetOptions, crew: Crew): Promise<Record<string, string>> {
   if (config.OCI_AUTH !== "local" || config.environment.OCI_CONFIG_FILE) return {};
   const main = new URL(import.meta.resolve("@flotilla/oci/local-main"));
-  const environment = { ...config.environment, FLOTILLA_DATA_DIR: dataDir.path, PORT: "0" };
+  const environment = { ...config.environment, FLOTILLA_DATA_DIR: dataDir.path, HOST: "127.0.0.1", PORT: "0" };
   const { url } = await crew.startNode({ role: "oci" }, environment, main);
   if (url === undefined) throw new Error("the local server was ready without a url");
   return {

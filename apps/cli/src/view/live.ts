@@ -44,14 +44,11 @@ function phaseLines({ name, tasks }: Progress["phases"][number], now: number, co
   ];
 }
 
-function taskLine({ state, id, agent, worker, message, startedAt, endedAt }: TaskProgress, now: number): string {
+function taskLine(task: TaskProgress, now: number): string {
+  const { state, id, agent, worker, message, waits, startedAt, endedAt } = task;
   const elapsed = startedAt === undefined ? "" : seconds((endedAt ?? now) - startedAt);
-  const detail =
-    state === "running"
-      ? [worker, message]
-      : state === "failed" || state === "retrying" || state === "waiting"
-        ? [message]
-        : [];
+  const says = state === "running" || state === "failed" || state === "retrying" || state === "waiting";
+  const detail = waits === undefined ? [state === "running" && worker, says && message] : [waits];
   const words = [id.padEnd(16), agent.padEnd(10), elapsed.padStart(7), detail.filter(Boolean).join("  ")];
   return `    ${signs[state]} ${words.join(" ")}`.trimEnd();
 }

@@ -1,4 +1,4 @@
-import { EventBody, type EventView, type PhaseRequest } from "@flotilla/workflow";
+import { EventBody, type EventView, type PhaseRequest, requestedPhases } from "@flotilla/workflow";
 
 /** How far a task is, as its events tell. */
 export interface TaskProgress {
@@ -8,6 +8,8 @@ export interface TaskProgress {
   worker?: string;
   /** The latest word of the agent, or why it failed. */
   message?: string;
+  /** What it waits for, in words, as long as that is known and lasts. */
+  waits?: string;
   startedAt?: number;
   endedAt?: number;
 }
@@ -35,10 +37,23 @@ export class ProgressTracker {
     return this.#apply(parsed.data, at);
   }
 
+  /** Takes what tasks wait for now; answers a line for each of which that is news. What follows a colon moves, and is none. */
+  wait(waits: ReadonlyMap<string, string>): string[] {
+    const news: string[] = [];
+    for (const task of this.#tasks.values()) {
+      const words = waits.get(task.id);
+      const isNews = words?.split(":")[0] !== task.waits?.split(":")[0];
+      if (words !== undefined && isNews) news.push(`${task.id} ${words}`);
+      if (words === undefined) delete task.waits;
+      else task.waits = words;
+    }
+    return news;
+  }
+
   #apply(event: EventBody, at: number): string | undefined {
     switch (event.type) {
       case "workflow.submitted":
-        this.#requested = event.data.request.plan?.phases ?? [];
+        this.#requested = requestedPhases(event.data.request) ?? [];
         return "submitted";
       case "workflow.started":
         this.progress.status = "running";
@@ -141,7 +156,9 @@ export class ProgressTracker {
 
   #set(taskId: string | undefined, change: Partial<TaskProgress>): void {
     const task = taskId === undefined ? undefined : this.#tasks.get(taskId);
-    if (task) Object.assign(task, change);
+    if (!task) return;
+    delete task.waits;
+    Object.assign(task, change);
   }
 
   #end(status: string, reason?: string): string {

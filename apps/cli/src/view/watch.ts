@@ -7,6 +7,8 @@ import { ProgressTracker } from "./progress.ts";
 /** Shows a workflow while it runs. */
 export interface Watch {
   event(event: EventView): void;
+  /** What tasks wait for now, by their ids. */
+  waits(words: ReadonlyMap<string, string>): void;
   /** Leaves the last state standing. */
   end(): void;
 }
@@ -15,7 +17,7 @@ const frameMs = 100;
 
 /** JSON lines on stdout; else a live view on stderr, or plain lines where that is no terminal. */
 export function watch(terminal: Terminal): Watch {
-  if (terminal.json) return { event: (event) => terminal.emit(event), end: () => {} };
+  if (terminal.json) return { event: (event) => terminal.emit(event), waits: () => {}, end: () => {} };
   return process.stderr.isTTY ? liveWatch() : plainWatch(terminal);
 }
 
@@ -27,6 +29,10 @@ function plainWatch(terminal: Terminal): Watch {
       if (line === undefined) return;
       const elapsed = Date.parse(event.at) - (tracker.progress.startedAt ?? 0);
       terminal.note(`${seconds(elapsed).padStart(8)}  ${line}`);
+    },
+    waits: (words) => {
+      const elapsed = seconds(Date.now() - (tracker.progress.startedAt ?? Date.now()));
+      for (const line of tracker.wait(words)) terminal.note(`${elapsed.padStart(8)}  ${line}`);
     },
     end: () => {},
   };
@@ -40,6 +46,7 @@ function liveWatch(): Watch {
   const timer = setInterval(draw, frameMs);
   return {
     event: (event) => void tracker.apply(event),
+    waits: (words) => void tracker.wait(words),
     end: () => {
       clearInterval(timer);
       draw();

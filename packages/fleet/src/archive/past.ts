@@ -29,7 +29,8 @@ export class Past {
     const history = await this.read(tenant, id);
     if (!history) return false;
     const now = Date.now();
-    await restore(scripts, history, { now, keptUntil: now + keptMs });
+    // Redis forgets none whose events are not exported.
+    await restore(scripts, history, { now, keptUntil: now + keptMs, isExported: true });
     return true;
   }
 }

@@ -6,6 +6,7 @@ import { Scripts } from "../scripts.ts";
 import { fleetShards } from "../shards.ts";
 import { WorkflowArchive, type History } from "./archive.ts";
 import { restoreKeys } from "./key-copy.ts";
+import { restorePauses } from "./pause-copy.ts";
 import { readHowFar } from "./progress.ts";
 import { type Restored, restore } from "./restore.ts";
 
@@ -42,6 +43,8 @@ export interface RebuildReport {
   unproven: Record<EffectClass, number>;
   /** API keys put back. */
   keys: number;
+  /** Agent types that are paused as they were. */
+  paused: readonly string[];
   /** Objects that are torn, tampered with or unknown, and workflows of which nothing can be used. */
   unreadable: { name: string; reason: string }[];
   /**
@@ -73,8 +76,10 @@ export async function rebuild(options: RebuildOptions): Promise<RebuildReport> {
     const isContinued = (await connection.exists(underWayKey)) === 1;
     if (!options.force && !isContinued) await refuseLive(connection, shards);
     await connection.set(underWayKey, "1");
+    // First of all: what is paused must not begin before it is.
+    const paused = await restorePauses(connection, objects);
     const run = new Rebuild(connection, new WorkflowArchive(objects), shards, options);
-    const report = await run.run();
+    const report = { ...(await run.run()), paused };
     report.keys = await restoreKeys(connection, objects);
     const completeUntil = await readHowFar(objects);
     if (completeUntil !== undefined) report.archivedUntil = new Date(completeUntil).toISOString();
@@ -106,6 +111,7 @@ class Rebuild {
     released: 0,
     unproven: { idempotent: 0, queryable: 0, unsafe: 0 },
     keys: 0,
+    paused: [],
     unreadable: [],
     archivedUntil: null,
   };

@@ -6,6 +6,7 @@ import { shardTag } from "../keys.ts";
 import type { Scripts } from "../scripts.ts";
 import { WorkflowArchive } from "./archive.ts";
 import { copyKeys } from "./key-copy.ts";
+import { copyPauses } from "./pause-copy.ts";
 import { sayHowFar } from "./progress.ts";
 import { Shipper, shipEveryMs } from "./shipper.ts";
 
@@ -36,6 +37,8 @@ export interface RelayDeps {
   checkpointEveryMs: number;
   /** How long the end of a workflow is kept in the archive, in ms. */
   archiveRetentionMs: number;
+  /** Whether what is archived is exported. */
+  hasExport: boolean;
   metrics: Metrics;
   logger: Logger;
 }
@@ -55,6 +58,7 @@ export class Relay {
   #loop: Promise<void> | undefined;
   #lagMs = 0;
   #keys = "";
+  #pauses = "";
   #toldAt = -Infinity;
   #prunedAt = performance.now();
 
@@ -149,12 +153,13 @@ export class Relay {
     this.#deps.metrics.checkpointLagSeconds.set(this.#lagMs / 1000);
   }
 
-  /** What a rebuild needs beside the workflows: the API keys, and until when the archive was complete. */
+  /** What a rebuild needs beside the workflows: the API keys, what is paused, and until when the archive was complete. */
   async #tell(): Promise<void> {
     if (performance.now() - this.#toldAt < tellEveryMs) return;
     this.#toldAt = performance.now();
     const { connection, objects } = this.#deps;
     this.#keys = await copyKeys(connection, objects, this.#keys);
+    this.#pauses = await copyPauses(connection, objects, this.#pauses);
     await sayHowFar(objects, Date.now() - this.#lagMs - shipEveryMs);
   }
 

@@ -35,12 +35,12 @@ export interface Restored {
 /**
  * Puts a workflow back into Redis from the archive, in one step, unless Redis has it. What ran is released, which spends
  * no attempt; the effects in its journal say for themselves what is to become of them when it runs again. An ended one is
- * kept until `keptUntil`. Times are ms since the epoch.
+ * kept until `keptUntil`; `isExported` says that all its events are known to be in the stream. Times are ms since the epoch.
  */
 export async function restore(
   scripts: Scripts,
   history: History,
-  { now, keptUntil }: { now: number; keptUntil: number },
+  { now, keptUntil, isExported = false }: { now: number; keptUntil: number; isExported?: boolean },
 ): Promise<Restored> {
   const { id, lines, fields, journals, outputs, idempotency, incarnation } = history;
   const state = fold(id, undefined, lines.map(eventOf));
@@ -56,6 +56,7 @@ export async function restore(
     changes: 0,
     shippedChanges: 0,
     archived: history.hasEnded ? 1 : 0,
+    ...(isExported && { exported: lines.length }),
     seen: 1,
     wants: 0,
     quiet: 0,

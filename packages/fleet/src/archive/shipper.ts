@@ -19,6 +19,8 @@ export interface ShipperDeps {
   archive: WorkflowArchive;
   /** Longest time between two checkpoints of a workflow in which something happens, in ms. */
   checkpointEveryMs: number;
+  /** Whether this process exports what is archived. */
+  hasExport?: boolean;
 }
 
 /** Brings workflows into the archive, as far as it lacks them. Doing that twice, or in two processes at once, is harmless. */
@@ -88,7 +90,7 @@ export class Shipper {
 
   async #settle(id: string, held: Snapshot, end: { isCheckpoint: boolean; hasEnd: boolean }): Promise<void> {
     const item = [id, numberOf(held, "tip"), numberOf(held, "changes"), Number(end.isCheckpoint), Number(end.hasEnd)];
-    await this.#deps.scripts.item("shipped", tagOf(id), item, [shipEveryMs]);
+    await this.#deps.scripts.item("shipped", tagOf(id), item, [shipEveryMs, Number(this.#deps.hasExport ?? false)]);
   }
 }
 

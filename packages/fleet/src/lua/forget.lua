@@ -1,18 +1,22 @@
--- Removes ended workflows whose retention is over, with everything that belongs to them. What is not archived yet stays,
--- and is due again later.
--- ARGV: whether there is an archive (0 | 1), time until then in ms; then per item: id, token of the look.
--- Answer per item: 1 if it is gone, 0 if it is not archived or another look has it.
+-- Removes ended workflows whose retention is over, with everything that belongs to them. What is not archived yet, or not
+-- exported, stays and is due again later.
+-- ARGV: whether there is an archive (0 | 1), whether events are exported (0 | 1), time until then in ms; then per item: id,
+--   token of the look.
+-- Answer per item: 1 if it is gone, 0 if it is not archived, not exported or another look has it.
 
-local hasArchive, laterMs = nextArg() == '1', nextNumber()
+local hasArchive, hasExport, laterMs = nextArg() == '1', nextArg() == '1', nextNumber()
 
 local answers = {}
 while position < #ARGV do
   local id, token = nextArg(), nextArg()
   local index = indexKey(id)
-  local tenant, status, tags, hash, endedAt, held =
-    unpack(redis.call('HMGET', index, 'tenant', 'status', 'tags', 'idempotency', 'endedAt', 'token'))
+  local tenant, status, tags, hash, endedAt, held, tip, exported =
+    unpack(redis.call('HMGET', index, 'tenant', 'status', 'tags', 'idempotency', 'endedAt', 'token', 'tip', 'exported'))
   local isOurs = endedAt and held == token
-  if isOurs and hasArchive and redis.call('ZSCORE', RELAY, id) then
+  local isUnexported = hasExport and exported ~= tip
+  -- Also what ended before events were exported, and so never came to be.
+  if isOurs and isUnexported then redis.call('ZADD', EXPORT, 'NX', NOW, id) end
+  if isOurs and (isUnexported or hasArchive and redis.call('ZSCORE', RELAY, id)) then
     isOurs = false
     redis.call('HSET', index, 'token', '')
     redis.call('ZADD', DUE, NOW + laterMs, id)
@@ -33,6 +37,7 @@ while position < #ARGV do
     end
     redis.call('ZREM', DUE, id)
     redis.call('ZREM', RELAY, id)
+    redis.call('ZREM', EXPORT, id)
   end
   answers[#answers + 1] = isOurs and 1 or 0
 end

@@ -10,6 +10,8 @@ local TICK = SHARD .. ':tick'     -- last: time of a take; calm: since when take
 local ACTIVE = SHARD .. ':active' -- workflows that were admitted, have not ended and do not wait for a person
 local WAKE = SHARD .. ':wake'     -- channel: something became due
 local RELAY = SHARD .. ':relay'   -- workflow -> when the archive is to look at it next; gone once its end is archived
+local EXPORT = SHARD .. ':export' -- workflow with lines that are archived and not exported -> since when
+local EXPORTER = SHARD .. ':exporter' -- holder and until: the one supervisor that exports; gone a day after the last did
 
 -- Fields of the index: tenant, status, priority, tags (JSON), createdAt, endedAt, idempotency (name of the key or '');
 -- tip (seq of the last line), revision (number of decisions), seen (seq up to which looks have folded), wants (seq of
@@ -26,6 +28,7 @@ local RELAY = SHARD .. ':relay'   -- workflow -> when the archive is to look at 
 -- calls under way and for those of which nobody knows, each as `hold:<name>`, 'microUsd tokens'.
 -- For the archive: incarnation (1, one more after each rebuild), changes (number of changes beside the log), shipped and
 -- shippedChanges (what of both is archived), checkpointAt (time of the last checkpoint), archived (1 once its end is).
+-- For the export: exported (seq of the last line that is in the stream).
 local function indexKey(id) return SHARD .. ':wf:' .. id .. ':index' end
 local function logKey(id) return SHARD .. ':wf:' .. id .. ':log' end
 local function outKey(id) return SHARD .. ':wf:' .. id .. ':out' end
@@ -201,4 +204,10 @@ local function closeItems(id, tenant, seq)
   end
   if wasOpen then redis.call('HSET', indexKey(id), 'items', left) end
   return wasOpen
+end
+
+-- Agent types that are paused; only for scripts on `{fleet}`.
+local PAUSED = SHARD .. ':paused' -- agent type -> 'since in ms', blank, 'id of the API key'; '' once it was resumed
+local function pausedSince(agent)
+  return tonumber(string.match(redis.call('HGET', PAUSED, agent) or '', '^%d+') or 0)
 end

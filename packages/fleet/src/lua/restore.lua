@@ -47,6 +47,7 @@ while position < #ARGV do
     if hash ~= '' and life > 0 then redis.call('SET', idempotencyKey(tenant, hash), first, 'PX', life, 'NX') end
     if keptUntil > 0 then
       redis.call('ZADD', DUE, keptUntil, id)
+      if redis.call('HGET', indexKey(id), 'exported') ~= tostring(seq) then redis.call('ZADD', EXPORT, NOW, id) end
     else
       if status ~= 'queued' and status ~= 'waiting' then redis.call('SADD', ACTIVE, id) end
       redis.call('ZADD', RELAY, NOW, id)

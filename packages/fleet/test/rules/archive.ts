@@ -2,7 +2,8 @@ import { describe, expect, test } from "vitest";
 import { restore } from "../../src/archive/restore.ts";
 import { takeSnapshot } from "../../src/archive/snapshot.ts";
 import { mergeRecords } from "../../src/archive/archive.ts";
-import { Scripts } from "../../src/scripts.ts";
+import { parseLines } from "../../src/log.ts";
+import { type Reply, Scripts } from "../../src/scripts.ts";
 import { type Shard, specText } from "../shard.ts";
 
 const writer = { epoch: 1, holder: "holder" };
@@ -16,7 +17,7 @@ export function archiveRules(newShard: () => Shard): void {
   const setTurn = (shard: Shard, id: string) => shard.connection.zadd(`${shard.tag}:relay`, "XX", 1, id);
   const turnOf = (shard: Shard, id: string) => shard.connection.zscore(`${shard.tag}:relay`, id);
   const shipped = (shard: Shard, id: string, seq: number, changes = 0, end = 0) =>
-    shard.item("shipped", [id, seq, changes, 0, end], [1000]);
+    shard.item("shipped", [id, seq, changes, 0, end], [1000, 0]);
 
   describe("relay", () => {
     test("takes what has its turn and is not archived as it is, and holds it", async () => {
@@ -76,13 +77,92 @@ export function archiveRules(newShard: () => Shard): void {
     const forget = async () => {
       await shard.setDue(id, 1);
       await shard.take();
-      return shard.item("forget", [id, "look"], [1, 5000]);
+      return shard.item("forget", [id, "look"], [1, 0, 5000]);
     };
     expect(await forget()).toBe(0);
     expect(await shard.load(id)).toMatchObject({ hasEnded: true });
     await shipped(shard, id, (await shard.load(id))?.tip ?? 0, 0, 1);
     expect(await forget()).toBe(1);
     expect(await shard.load(id)).toBeUndefined();
+  });
+
+  describe("export", () => {
+    const take = async (shard: Shard, { holder = "a", holdMs = 5000, lines = 1000 } = {}) => {
+      const reply = await shard.call("export", [holder, holdMs, 64, lines, 1_000_000]);
+      const [lateMs, more, ...workflows] = reply as [number, number, ...[string, string, number, Reply][]];
+      const seqs = workflows.map(([id, , , found]) => [id, parseLines(found).map(({ seq }) => seq)]);
+      return { lateMs, hasMore: more === 1, seqs };
+    };
+    const exported = (shard: Shard, id: string, seq: number) => shard.item("exported", [id, seq]);
+
+    test("takes what is archived and not exported, from the cursor on", async () => {
+      const shard = newShard();
+      await take(shard);
+      const { id } = await shard.dispatched();
+      expect((await take(shard)).seqs).toEqual([]);
+      await shipped(shard, id, 3);
+      expect((await take(shard)).seqs).toEqual([[id, [1, 2, 3]]]);
+      await exported(shard, id, 3);
+      expect((await take(shard)).seqs).toEqual([]);
+      await shipped(shard, id, 4);
+      expect((await take(shard)).seqs).toEqual([[id, [4]]]);
+      await exported(shard, id, 4);
+      // One that was thought dead comes late.
+      await exported(shard, id, 2);
+      await shipped(shard, id, 4);
+      expect(await take(shard)).toEqual({ lateMs: 0, hasMore: false, seqs: [] });
+    });
+
+    test("goes on where it stopped when it may take only so much", async () => {
+      const shard = newShard();
+      await take(shard);
+      const { id } = await shard.dispatched();
+      await shipped(shard, id, 4);
+      expect(await take(shard, { lines: 3 })).toMatchObject({ hasMore: true, seqs: [[id, [1, 2, 3]]] });
+      await exported(shard, id, 3);
+      expect(await take(shard, { lines: 3 })).toMatchObject({ hasMore: false, seqs: [[id, [4]]] });
+    });
+
+    test("gives a shard to one supervisor, and to another one when its time is over", async () => {
+      const shard = newShard();
+      await take(shard, { holdMs: 60_000 });
+      const { id } = await shard.dispatched();
+      await shipped(shard, id, 4);
+      expect((await take(shard, { holder: "b" })).seqs).toEqual([]);
+      await shard.connection.hset(`${shard.tag}:exporter`, "until", 1);
+      expect((await take(shard, { holder: "b" })).seqs).toEqual([[id, [1, 2, 3, 4]]]);
+      expect((await take(shard)).seqs).toEqual([]);
+    });
+
+    test("nothing is forgotten before it is exported, also what ended when nothing was exported yet", async () => {
+      const shard = newShard();
+      const id = await shard.ended();
+      const tip = (await shard.load(id))?.tip ?? 0;
+      await shipped(shard, id, tip, 0, 1);
+      const forget = async (hasExport: 0 | 1 = 1, forgotten = id) => {
+        await shard.setDue(forgotten, 1);
+        await shard.take();
+        return shard.item("forget", [forgotten, "look"], [1, hasExport, 5000]);
+      };
+      expect((await take(shard)).seqs).toEqual([]);
+      expect(await forget()).toBe(0);
+      expect((await take(shard)).seqs).toEqual([[id, [1, 2, 3]]]);
+      expect(await forget()).toBe(0);
+      await exported(shard, id, tip);
+      expect(await forget()).toBe(1);
+      // The control: where events are not exported, nothing waits for it.
+      const other = await shard.ended();
+      await shipped(shard, other, (await shard.load(other))?.tip ?? 0, 0, 1);
+      expect(await forget(0, other)).toBe(1);
+      expect((await shard.keys()).filter((key) => key.includes("export") && !key.endsWith("exporter"))).toEqual([]);
+    });
+
+    test("where nobody exports, nothing is queued for it", async () => {
+      const shard = newShard();
+      const { id } = await shard.dispatched();
+      await shipped(shard, id, 4);
+      expect(await shard.connection.exists(`${shard.tag}:export`)).toBe(0);
+    });
   });
 
   test("a snapshot holds the lines from a place on, and what has changed since", async () => {

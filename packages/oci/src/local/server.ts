@@ -21,10 +21,16 @@ export interface LocalOciOptions {
   folder: string;
   /** Whose requests are taken. */
   keys: KeyRing;
-  /** Loopback only: who has a key may do everything. 0, the default, picks one. */
+  /** Address that it binds, 127.0.0.1 by default: who has a key may do everything. */
+  host?: string;
+  /** Name by which clients reach it, 127.0.0.1 by default. */
+  name?: string;
+  /** 0, the default, picks one. */
   port?: number;
   /** The one namespace of Object Storage; `local` by default. */
   namespace?: string;
+  /** Ids of streams that are there from the start; at OCI somebody makes them. */
+  streams?: readonly string[];
   /** Least size of a part that is not the last; 10 MiB as at OCI by default. */
   minPartBytes?: number;
   /** The clock, in ms. */
@@ -56,13 +62,16 @@ export class LocalOci {
     this.#server.requestTimeout = 0;
   }
 
-  /** Reads the folder and listens on 127.0.0.1. */
+  /** Reads the folder and listens. */
   static async start(given: LocalOciOptions): Promise<LocalOci> {
-    const options = { port: 0, namespace: "local", minPartBytes: 10 * 1024 * 1024, now: Date.now, ...given };
+    const address = { host: "127.0.0.1", name: "127.0.0.1", port: 0 };
+    const defaults = { ...address, namespace: "local", streams: [], minPartBytes: 10 * 1024 * 1024, now: Date.now };
+    const options = { ...defaults, ...given };
     const buckets = await Buckets.open(join(options.folder, "buckets"), options.minPartBytes);
     const streams = await Streams.open(join(options.folder, "streams"));
+    for (const id of options.streams) await streams.ensure(id);
     const local = new LocalOci(options, buckets, streams);
-    local.#server.listen(options.port, "127.0.0.1");
+    local.#server.listen(options.port, options.host);
     await once(local.#server, "listening");
     return local;
   }
@@ -71,7 +80,7 @@ export class LocalOci {
   get endpoint(): string {
     // A server that listens on TCP has an address and a port.
     const { port } = this.#server.address() as AddressInfo;
-    return `http://127.0.0.1:${port}`;
+    return `http://${this.#options.name}:${port}`;
   }
 
   /** Ends at once: what is under way is cut off. */
@@ -98,6 +107,8 @@ export class LocalOci {
 
   async #answer(request: IncomingMessage): Promise<{ reply: Reply; fault: Fault | undefined }> {
     const url = new URL(request.url ?? "/", this.endpoint);
+    // Of the container that it runs in; OCI has no such path.
+    if (url.pathname === "/health") return { reply: { status: 200, body: {} }, fault: undefined };
     const match = this.#router.find(request.method ?? "", url.pathname);
     if (!match) {
       this.unknown.push(`${request.method} ${url.pathname}`);

@@ -67,10 +67,10 @@ function streamOf(clients: OciClients, streamId: string): StreamUnderTest {
 
 /** The tenancy that the environment names. What the suite stores there it removes, but blobs, which it makes small. */
 function tenancy(): Adapter[] {
-  const settings = ociSettings(parseConfig(ociEnvironment, process.env));
+  const config = parseConfig(ociEnvironment, process.env);
+  const settings = ociSettings(config);
   if (!settings || settings.credentials.kind === "local") return [];
-  // No process reads this one yet: it is of the suite alone.
-  const streamId = process.env.OCI_STREAM_ID;
+  const streamId = config.OCI_STREAM_ID;
   const clients = () => {
     const clients = new OciClients(settings);
     onTestFinished(() => clients.close());

@@ -46,6 +46,13 @@ export class Streams {
     return this.#hold(await Stream.create(facts, join(this.#folder, unique)));
   }
 
+  /** Makes the stream of that id, with one partition, where there is none. */
+  async ensure(id: string): Promise<void> {
+    if (this.#held.has(id)) return;
+    const facts = { id, name: id, partitions: 1, compartmentId: "local", retentionInHours: 24 };
+    this.#hold(await Stream.create({ ...facts, createdAt: new Date().toISOString() }, join(this.#folder, id)));
+  }
+
   async close(): Promise<void> {
     await Promise.all(this.all.map((stream) => stream.close()));
   }
