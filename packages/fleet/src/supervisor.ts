@@ -19,7 +19,7 @@ import { mendQueues } from "./mend.ts";
 import { Notifier } from "./notify/notifier.ts";
 import { Queues } from "./queues.ts";
 import { Reconciler } from "./reconcile.ts";
-import { registeredAgents } from "./registry.ts";
+import { agentCatalog } from "./registry.ts";
 import { Scheduler } from "./schedules/scheduler.ts";
 import { Scripts } from "./scripts.ts";
 import { fleetShards } from "./shards.ts";
@@ -261,8 +261,7 @@ export class Supervisor implements Service {
   }
 
   async #refresh(scripts: Scripts): Promise<AgentCatalog> {
-    const agents = await registeredAgents(scripts);
-    this.#catalog = new Map(agents.map(({ descriptor }) => [descriptor.type, descriptor]));
+    this.#catalog = await agentCatalog(scripts);
     return this.#catalog;
   }
 

@@ -1,5 +1,6 @@
 import { z } from "zod";
-import { type Issue, WorkflowRequest } from "./request.ts";
+import type { Issue } from "./issue.ts";
+import { WorkflowRequest } from "./request.ts";
 
 const Time = z.iso.datetime({ precision: 3 });
 
