@@ -122,7 +122,7 @@ describeRealRedis("callbacks", () => {
     await fleet.run(called(planOf(phase("p", [task("a")])), "/lost"));
     await fleet.connection.del("{s00}:notify");
     const { id } = await fleet.run(called(planOf(phase("p", [task("a")])), "/kept"));
-    await telling(() => until(() => told("/kept").length > 0));
+    await telling(() => until(async () => told("/kept").length > 0 && (await waiting()) === 0));
     expect(received.map(({ body }) => body.data.id)).toEqual([id]);
   });
 
@@ -139,7 +139,7 @@ describeRealRedis("callbacks", () => {
       expect(item).toMatchObject({ kind: "approval", summary: "may I?", decisions: ["approve", "deny", "edit"] });
       await fleet.store.inbox.settle(tenant, item?.id ?? "", { decision: "approve" }, "me");
       await fleet.end(id);
-      await until(() => told("/item").length > 1);
+      await until(async () => told("/item").length > 1 && (await waiting()) === 0);
     });
     expect(told("/item").map(({ body }) => body.type)).toEqual(["item.opened", "workflow.completed"]);
     expect(JSON.stringify(received)).not.toContain("of the client");
