@@ -105,21 +105,24 @@ describeRealRedis("after a total loss", () => {
       const known = await journal.load();
       if (++claims === 1) {
         await journal.record({ key: "done", inputHash: "h", result: 1 });
+        await journal.share({ key: "set", inputHash: "h", name: "n", change: { version: 0, value: 1 } });
         await journal.intend({ key: "begun", inputHash: "h", intent: { class: "unsafe", key: "k" } });
         await release;
       }
-      return { kind: "completed", output: known.map(({ key }) => key).toSorted() };
+      const shared = await journal.share({ key: "see", inputHash: "h", name: "n" });
+      return { kind: "completed", output: [known.map(({ key }) => key).toSorted(), shared?.result ?? null] };
     });
     const id = await fleet.submit(planOf(phase("p", [task("t", { act: "steps" })])));
     await until(async () => (await fleet.connection.exists(`{s00}:wf:${id}:journal:t`)) === 1, { what: "a step" });
-    await until(async () => (await fleet.connection.hlen(`{s00}:wf:${id}:journal:t`)) === 2, { what: "an intent" });
+    await until(async () => (await fleet.connection.hlen(`{s00}:wf:${id}:journal:t`)) === 3, { what: "an intent" });
     await archived(id);
     await loseEverything();
     const report = await rebuild(options());
     expect(report.unproven).toEqual({ idempotent: 0, queryable: 0, unsafe: 1 });
     open();
     const run = await fleet.end(id);
-    expect(run.view.result).toEqual(["begun", "done"]);
+    const shared = { value: { isSet: false, value: 1, version: expect.any(Number) } };
+    expect(run.view.result).toEqual([["begun", "done", "set"], shared]);
   });
 
   test("lists, idempotency keys, retries, open items and API keys are back", async () => {
