@@ -15,7 +15,7 @@ import {
   neededOutputs,
   type Archive,
   planEditIssues,
-  Priority,
+  type Priority,
   projectArtifacts,
   projectTask,
   projectWorkflow,
