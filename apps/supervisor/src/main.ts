@@ -1,4 +1,4 @@
-import { RedisCheck, Supervisor } from "@flotilla/fleet";
+import { exportTo, Poster, RedisCheck, Supervisor, Tally } from "@flotilla/fleet";
 import { openStorage } from "@flotilla/oci";
 import {
   createLogger,
@@ -9,6 +9,7 @@ import {
   runProcess,
   Tracing,
   tracingSettings,
+  Webhook,
 } from "@flotilla/runtime";
 import { config } from "./config.ts";
 
@@ -20,6 +21,9 @@ const redis = redisSettings(config);
 const storage = openStorage(config, logger);
 const redisCheck = new RedisCheck(redis, logger);
 const { FLOTILLA_RECOVERY: recovery, OCI_STREAM_ID: eventsId } = config;
+const { auditLog, metricSink: sink } = storage;
+const events = exportTo({ ...(eventsId !== undefined && { stream: storage.streams.writer(eventsId) }), auditLog });
+const monitoring = sink ? [new Tally({ redis, metrics, logger }), new Poster({ redis, sink, metrics, logger })] : [];
 const supervisor = new Supervisor({
   redis,
   defaults: {
@@ -34,7 +38,14 @@ const supervisor = new Supervisor({
     objects: storage.archive,
     checkpointEveryMs: config.CHECKPOINT_INTERVAL_MS,
     retentionMs: config.FLOTILLA_ARCHIVE_RETENTION_MS,
-    ...(eventsId !== undefined && { events: storage.streams.writer(eventsId) }),
+    ...(events && { events }),
+  },
+  callbacks: {
+    target: new Webhook({
+      secrets: config.FLOTILLA_CALLBACK_SECRET,
+      trustedHosts: config.FLOTILLA_CALLBACK_HOSTS,
+    }),
+    giveUpAfterMs: config.FLOTILLA_CALLBACK_RETRY_MS,
   },
   metrics,
   logger,
@@ -50,7 +61,7 @@ const health = new HealthService({
 
 await runProcess({
   role: "supervisor",
-  services: [tracing, redisCheck, ...storage.services, health, supervisor],
+  services: [tracing, redisCheck, ...storage.services, health, ...monitoring, supervisor],
   logger,
   details: () => ({ metricsUrl: health.metricsUrl }),
 });

@@ -16,9 +16,11 @@ import type { Effect, EffectCall } from "./effect.ts";
 import { Effects } from "./effects.ts";
 import { generate } from "./generate.ts";
 import { Guard } from "./guard.ts";
+import { LoopGuard } from "./loop-guard.ts";
 import type { Model } from "./models/model.ts";
 import { patientBlobs } from "./patient-blobs.ts";
 import { Purse } from "./purse.ts";
+import { sharedState } from "./shared-state.ts";
 import { Steps } from "./steps.ts";
 import { tracedModel, tracedStep } from "./tracing.ts";
 import { Waits } from "./waits.ts";
@@ -45,6 +47,8 @@ export interface Run {
   circuits: Circuits;
   limits: ModelLimits;
   signal: AbortSignal;
+  /** How often the task may make one and the same call. */
+  loopLimit: number;
   tracer: Tracer;
 }
 
@@ -62,9 +66,11 @@ export function createContext(run: Run): RunContext {
   const { task, agent, journal, signal, tracer } = run;
   const model = tracedModel(run.model, tracer);
   const blobs = patientBlobs(run.blobs, signal);
-  const { scope = "" } = task;
-  const steps = new Steps({ journal, blobs, signal, scope, mayReplay: task.attempt > 1 || task.claim > 1 });
+  const { scope = "", revision } = task;
+  const mayReplay = task.attempt > 1 || task.claim > 1;
+  const steps = new Steps({ journal, blobs, signal, scope, revision: revision?.number ?? 0, mayReplay });
   const waits = new Waits(steps);
+  const loops = new LoopGuard(run.loopLimit);
   const purse = new Purse({ journal, model, budget: task.budget, signal });
   const written = new Map<string, Artifact>();
   const { tenant, workflowId, taskId, attempt, claim, epoch } = task;
@@ -80,6 +86,7 @@ export function createContext(run: Run): RunContext {
     claim,
     epoch,
     signal,
+    revision,
     modelName: model.name,
 
     async step(name, input, fn) {
@@ -113,7 +120,13 @@ export function createContext(run: Run): RunContext {
       return waits.signal(steps.keyFor(signalKey + name), name);
     },
 
-    handoff: async (to, payload) => waits.handOver(steps.keyFor(handoffKey + to), to, payload),
+    state: sharedState({ steps, journal }),
+
+    async handoff(to, payload) {
+      const step = steps.keyFor(handoffKey + to);
+      loops.pass(`a handoff to ${to}`, payload);
+      return waits.handOver(step, to, payload);
+    },
 
     generate: (generation) =>
       generate(
@@ -124,6 +137,8 @@ export function createContext(run: Run): RunContext {
           effects,
           waits,
           guard,
+          revision,
+          loops,
           signal,
           tracer,
           granted: () => grantedTools(agent.tools?.(ctx) ?? {}, task.grant),
@@ -140,7 +155,8 @@ export function createContext(run: Run): RunContext {
         });
       }
       // A step of its own: written within a step that is replayed and so not run, it is still on record.
-      const artifact = await steps.run(steps.keyFor(artifactKey + name), { name, contentType }, async () => {
+      const input = { name, contentType, ...(revision && { revision: revision.number }) };
+      const artifact = await steps.run(steps.keyFor(artifactKey + name), input, async () => {
         const { sha256, bytes } = await blobs.put(Buffer.from(content), signal);
         return { name, contentType, bytes, sha256 };
       });

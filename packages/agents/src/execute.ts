@@ -11,7 +11,6 @@ import {
   type ModelLimits,
   noCircuits,
   noModelLimits,
-  PhaseRequest,
   TaskError,
   type TaskOutcome,
 } from "@flotilla/workflow";
@@ -25,17 +24,19 @@ import {
   type Tracer,
   withLogFields,
 } from "@flotilla/runtime";
-import { z } from "zod";
+import type { z } from "zod";
 import type { Agent, AgentResult } from "./agent.ts";
 import { classify } from "./classify.ts";
 import { createContext, type RunContext } from "./context.ts";
 import { isFault, postponementOf } from "./guard.ts";
+import { defaultLoopLimit } from "./loop-guard.ts";
 import type { Model } from "./models/model.ts";
 
 /** Largest output of a task, in bytes of JSON. */
 export const maxOutputBytes = 8 * 1024 * 1024;
 
-const Phases = z.array(PhaseRequest);
+/** Most that a task appends, in bytes of JSON: as much as a client may ask for. */
+const maxAppendBytes = 1024 * 1024;
 
 /** What an executor runs tasks with. */
 export interface ExecutorOptions {
@@ -47,6 +48,8 @@ export interface ExecutorOptions {
   /** What the providers of models give in a minute; as much as is asked for unless given. */
   limits?: ModelLimits;
   logger: Logger;
+  /** How often a task may make one and the same call; 8 unless given. */
+  loopLimit?: number;
   /** Traces nothing unless given. */
   tracer?: Tracer;
   /** Takes the secrets of the process out of what a failure says; nothing is taken out unless given. */
@@ -59,7 +62,8 @@ export interface ExecutorOptions {
  */
 export function createExecutor(options: ExecutorOptions): Executor {
   const { circuits = noCircuits, limits = noModelLimits, tracer = noTracer, redact = (text) => text } = options;
-  const execute = executorOf({ ...options, circuits, limits, tracer, redact });
+  const { loopLimit = defaultLoopLimit } = options;
+  const execute = executorOf({ ...options, circuits, limits, tracer, redact, loopLimit });
   return (task, journal, signal) => {
     const { workflowId, taskId, attempt, claim, agent } = task;
     const attributes = {
@@ -83,7 +87,7 @@ export function createExecutor(options: ExecutorOptions): Executor {
 }
 
 function executorOf(options: Required<ExecutorOptions>): Executor {
-  const { agents, blobs, model, circuits, limits, logger, tracer, redact } = options;
+  const { agents, blobs, model, circuits, limits, logger, tracer, redact, loopLimit } = options;
   const byType = new Map(agents.map((agent) => [agent.type, agent]));
 
   return async (task, journal, signal): Promise<TaskOutcome> => {
@@ -92,7 +96,7 @@ function executorOf(options: Required<ExecutorOptions>): Executor {
       const agent = byType.get(task.agent);
       if (!agent) throw dataError("unknown-agent", `this worker has no agent of type ${task.agent}`);
       const input = accept(agent.input, task.input, "invalid-input");
-      const run = createContext({ task, agent, journal, blobs, model, circuits, limits, signal, tracer });
+      const run = createContext({ task, agent, journal, blobs, model, circuits, limits, signal, tracer, loopLimit });
       const work = () =>
         untilSettled(run, signal, async () => {
           const result = await agent.run(run.ctx, input);
@@ -145,22 +149,22 @@ function completed(
   if (append.length > 0 && (!agent.mayPlan || grant?.mayPlan === false)) {
     throw dataError("append-not-allowed", `agents of type ${agent.type} may not append phases`);
   }
-  const phases = append.length > 0 ? accept(Phases, append, "invalid-append") : append;
+  const phases = JSON.stringify(append);
+  if (!Array.isArray(append) || Buffer.byteLength(phases) > maxAppendBytes) {
+    throw dataError("invalid-append", `what is appended is a list of phases, at most ${maxAppendBytes} bytes of JSON`);
+  }
   // What JSON keeps is the output: it is what every later reader gets.
   const output: Json = JSON.parse(text);
   return {
     kind: "completed",
     output,
     ...(artifacts.length > 0 && { artifacts }),
-    ...(phases.length > 0 && { append: phases }),
+    // Whoever plans them names all that is wrong with them, and gives them back.
+    ...(append.length > 0 && { append: JSON.parse(phases) }),
   };
 }
 
-function accept<T>(
-  schema: z.ZodType<T>,
-  value: unknown,
-  code: "invalid-input" | "invalid-output" | "invalid-append",
-): T {
+function accept<T>(schema: z.ZodType<T>, value: unknown, code: "invalid-input" | "invalid-output"): T {
   const parsed = schema.safeParse(value);
   if (parsed.success) return parsed.data;
   throw new TaskError(invalid(code, parsed.error), { cause: parsed.error });

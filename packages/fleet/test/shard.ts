@@ -1,3 +1,4 @@
+import type { Json } from "@flotilla/workflow";
 import { Cluster } from "ioredis";
 import type { Connection } from "../src/index.ts";
 import { Scripts } from "../src/index.ts";
@@ -83,6 +84,7 @@ interface Submission {
   owner?: string;
   priority?: string;
   tags?: Record<string, string>;
+  callback?: string;
   key?: string;
   body?: string;
   lifetimeMs?: number;
@@ -144,13 +146,14 @@ export class Shard {
     owner = tenant,
     priority = "normal",
     tags = {},
+    callback = "",
     key = "",
     body = "",
     lifetimeMs = hourMs,
     firstLookMs = hourMs,
   }: Submission = {}): Promise<[kind: string, id: string, status?: string]> {
     const event = JSON.stringify({ type: "workflow.submitted", data: {} });
-    const args = [id, owner, priority, JSON.stringify(tags), key, body, lifetimeMs, firstLookMs, event];
+    const args = [id, owner, priority, JSON.stringify(tags), callback, key, body, lifetimeMs, firstLookMs, event];
     // See lua/submit.lua for the shape.
     return this.item("submit", args) as Promise<[string, string, string?]>;
   }
@@ -302,6 +305,23 @@ export class Shard {
     bounds: [microUsd: number | "", tokens: number | ""],
   ): Promise<Reply> {
     return this.item("hold", [id, task, epoch, holder, hold, ...atMost, ...bounds]);
+  }
+
+  /** The result as the journal has it from then on, or why there is none. With a version it changes the value. */
+  async share(
+    id: string,
+    task: string,
+    { epoch, holder }: Writer,
+    key: string,
+    name: string,
+    version: number | "" = "",
+    value: Json = null,
+    mostBytes = 65_536,
+  ): Promise<unknown> {
+    const entry = `{"key":"${key}","inputHash":"h","result":{"value":`;
+    const item = [id, task, epoch, holder, key, entry, name, version, JSON.stringify(value)];
+    const answer = await this.item("share", [...item, '{"type":"state.changed"}'], [mostBytes]);
+    return typeof answer === "string" && answer.startsWith("{") ? JSON.parse(answer).result.value : answer;
   }
 
   /** Millionths of a dollar, input and output tokens. */

@@ -1,6 +1,8 @@
 import type { WorkflowEvent } from "./event.ts";
+import type { FailedStatus, FailureView } from "./failed-work.ts";
 import type { Unforkable } from "./fork.ts";
 import type { WorkflowRequest } from "./request.ts";
+import type { Issue } from "./issue.ts";
 import type { ItemDecision, ItemKind } from "./item.ts";
 import type { Json } from "./json.ts";
 import type {
@@ -42,11 +44,17 @@ export type SignalOutcome =
 
 export interface ListQuery {
   tenant: string;
-  status?: WorkflowStatus;
+  /** One, or any of several. */
+  status?: WorkflowStatus | readonly WorkflowStatus[];
   tag?: { key: string; value: string };
   limit: number;
   /** What an earlier page answered. */
   cursor?: string;
+}
+
+export interface FailureQuery extends Omit<ListQuery, "status"> {
+  /** Both unless given. */
+  status?: FailedStatus;
 }
 
 /**
@@ -64,6 +72,8 @@ export interface WorkflowStore {
   get(tenant: string, id: string): Promise<WorkflowView | undefined>;
   /** Newest first. Undefined when the cursor is not one of ours. */
   list(query: ListQuery): Promise<{ workflows: WorkflowSummary[]; cursor?: string } | undefined>;
+  /** Those that failed or were aborted, as `list` gives them, with their context. */
+  failures(query: FailureQuery): Promise<{ failures: FailureView[]; cursor?: string } | undefined>;
   /** The task with its whole output, whatever its size; `settled` is false while it is not finished. */
   task(tenant: string, id: string, taskId: string): Promise<{ task: TaskView; settled: boolean } | undefined>;
   artifacts(tenant: string, id: string): Promise<ArtifactView[] | undefined>;
@@ -126,7 +136,7 @@ export interface Verdict {
   reason?: string;
   /** Of an effect that happened; null unless given. */
   result?: Json;
-  /** In place of the arguments that were to be approved. */
+  /** In place of the arguments, or the plan, that were to be approved. */
   edit?: Json;
 }
 
@@ -136,7 +146,9 @@ export type SettleOutcome =
   | { kind: "already-settled" }
   | { kind: "unknown" }
   /** Items of that kind are not settled so. */
-  | { kind: "refused"; decisions: readonly ItemDecision[] };
+  | { kind: "refused"; decisions: readonly ItemDecision[] }
+  /** What is to come in the place of what was asked cannot, and the item stays open. */
+  | { kind: "invalid"; issues: readonly Issue[] };
 
 /** What waits for a person. As in `WorkflowStore`, another tenant's is as one that does not exist. */
 export interface Inbox {
