@@ -29,6 +29,7 @@ const Alarm = z.strictObject({
   metric: z.string(),
   outcome: z.string().exactOptional(),
   windowMinutes: z.int().exactOptional(),
+  groupBy: z.string().exactOptional(),
   statistic: z.enum(["max", "min", "sum", "absent"]),
   operator: z.enum([">", "<"]).exactOptional(),
   threshold: z.number().exactOptional(),
@@ -47,9 +48,10 @@ function conditionOf(expr: string) {
   if (counted !== undefined) {
     return { metric: counted, outcome, windowMinutes: Number(window), operator: ">", threshold: Number(risen) };
   }
-  const [, metric, operator, threshold] = /^(?:max\()?(\w+)\)? ([<>]) ([\d.]+)$/.exec(expr) ?? [];
+  const [, groupBy, metric, operator, threshold] =
+    /^(?:max (?:by \((\w+)\) )?\(|max\()?(\w+)\)? ([<>]) ([\d.]+)$/.exec(expr) ?? [];
   if (metric === undefined) throw new Error(`no alarm can say ${expr}`);
-  return { metric, operator, threshold: Number(threshold) };
+  return { metric, ...(groupBy === undefined ? {} : { groupBy }), operator, threshold: Number(threshold) };
 }
 
 test("an alarm of Oracle Cloud fires at the number at which Prometheus does, after as long, as badly", async () => {

@@ -5,7 +5,7 @@ locals {
   alarms  = { for alarm in jsondecode(file("${path.module}/alarms.json")) : alarm.name => alarm }
   # Counters are posted as what they rose by in a minute.
   selectors = { for name, alarm in local.alarms :
-    name => "${alarm.metric}[${try(alarm.windowMinutes, 1)}m]${can(alarm.outcome) ? "{outcome = \"${alarm.outcome}\"}" : ""}"
+    name => "${alarm.metric}[${try(alarm.windowMinutes, 1)}m]${can(alarm.outcome) ? "{outcome = \"${alarm.outcome}\"}" : ""}${can(alarm.groupBy) ? ".groupBy(${alarm.groupBy})" : ""}"
   }
 }
 
