@@ -70,7 +70,9 @@ export class FleetSide implements Side {
     const { apiKey } = await new RedisKeyStore(connection).create(tenant, "user");
     disconnect(connection);
     const processes = await Promise.all(
-      ["api", "supervisor", "agent"].map((app) => startProcess({ main: main(app), env, nodeFlags })),
+      ["api", "supervisor", "agent"].map((app) =>
+        startProcess({ main: main(app), env, nodeFlags, readyTimeoutMs: 60_000 }),
+      ),
     );
     const client = createClient({ url: String(processes[0]?.ready.url), apiKey, fetch: httpFetch });
     return new FleetSide(client, redis, processes, dataDir);

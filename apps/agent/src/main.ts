@@ -1,6 +1,6 @@
 import { hostname } from "node:os";
 import { createIsolatedExecutor, describeAgent } from "@flotilla/agents";
-import { AgentWorker, ProviderLimits, RedisCheck, SharedCircuits, WorkerRegistration } from "@flotilla/fleet";
+import { AgentWorker, ProviderLimits, RedisCheck, SharedCircuits, Tally, WorkerRegistration } from "@flotilla/fleet";
 import {
   createLogger,
   createMetrics,
@@ -84,6 +84,7 @@ await runProcess({
     redisCheck,
     ...storage,
     health,
+    ...(execution.metricSink ? [new Tally({ redis, metrics, logger })] : []),
     worker,
     registration,
     ...(pod === undefined ? [] : [new DeletionCost({ ...cost, pod })]),

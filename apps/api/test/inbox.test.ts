@@ -62,13 +62,25 @@ describe("POST /v1/inbox/:item", () => {
     expect(api.inbox.kept[0]?.verdict).toBeUndefined();
   });
 
+  it("says all that is wrong with an edit, and leaves the item open", async () => {
+    const item = api.inbox.open("acme", await submitted(api), "plan");
+    const issues = ["/edit/phases/0/name", "/edit/phases/1/name"].map((path) => ({ path, code: "x", message: "y" }));
+    api.inbox.issues = issues;
+    const refused = await settle(item, { decision: "edit", edit: { phases: [] } });
+    expect(refused.json()).toMatchObject({ status: 400, code: "invalid-body", errors: issues });
+    api.inbox.issues = [];
+    // A plan is no entry of a journal, and may be as large as that of a request.
+    const large = { phases: ["x".repeat(100_000)] };
+    expect((await settle(item, { decision: "edit", edit: large })).statusCode).toBe(200);
+    expect(api.inbox.kept[0]?.verdict).toMatchObject({ decision: "edit", edit: large });
+  });
+
   it.each([
     [{ decision: "retry" }, "/decision"],
     [{ decision: "approve" }, "/decision"],
     [{ decision: "agree" }, "/decision"],
     [{ decision: "edit" }, "/edit"],
     [{ decision: "happened", edit: {} }, "/edit"],
-    [{ decision: "edit", edit: "x".repeat(33_000) }, "/edit"],
     [{}, "/decision"],
     [{ decision: "fail", result: 1 }, "/result"],
     [{ decision: "happened", result: "x".repeat(33_000) }, "/result"],

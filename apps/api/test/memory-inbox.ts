@@ -1,6 +1,7 @@
 import {
   decisionsOf,
   type Inbox,
+  type Issue,
   itemIdOf,
   type ItemKind,
   type ItemQuery,
@@ -19,6 +20,8 @@ interface Kept {
 /** An `Inbox` in memory for the tests of the HTTP layer. */
 export class MemoryInbox implements Inbox {
   readonly kept: Kept[] = [];
+  /** What is wrong with every edit. */
+  issues: readonly Issue[] = [];
   readonly #store: MemoryStore;
 
   constructor(store: MemoryStore) {
@@ -58,6 +61,7 @@ export class MemoryInbox implements Inbox {
     if (!one) return { kind: "unknown" };
     const { kind, workflowId, decisions } = one.item;
     if (!decisions.includes(verdict.decision)) return { kind: "refused", decisions };
+    if (verdict.edit !== undefined && this.issues.length > 0) return { kind: "invalid", issues: this.issues };
     if (one.verdict) return { kind: "already-settled" };
     one.verdict = { ...verdict, by };
     const settledAt = "2026-01-01T00:00:00.000Z";

@@ -12,6 +12,7 @@ export const requestOptions = {
   plan: z.string().exactOptional(),
   agent: z.string().exactOptional(),
   priority: z.string().exactOptional(),
+  approvePlan: z.literal(true).exactOptional(),
   concurrency: z.string().exactOptional(),
   budget: z.string().exactOptional(),
   tag: z.array(z.string()).default([]),
@@ -23,6 +24,7 @@ export function addRequestOptions(command: Command): Command {
   return command
     .addOption(new Option("--plan <file>", 'JSON file with the plan: {"phases": [...]}'))
     .addOption(new Option("--agent <type>", "give the input to this agent alone"))
+    .addOption(new Option("--approve-plan", "wait for a person before what is planned runs: see flotilla inbox"))
     .addOption(new Option("--priority <priority>", "how urgent it is").choices(["critical", "high", "normal", "low"]))
     .addOption(new Option("--concurrency <n>", "tasks that may run at once"))
     .addOption(new Option("--budget <amounts>", "what it may spend on models, as usd=1.50,tokens=100000"))
@@ -52,6 +54,7 @@ export async function requestFrom(
     input: docs === undefined ? inputFrom(input) : { question: input, docs: await documentsFolder(docs) },
     ...(options.plan !== undefined && { plan: await readPlan(options.plan) }),
     ...(options.agent !== undefined && { agent: options.agent }),
+    ...(options.approvePlan && { approvePlan: true }),
     ...(options.priority !== undefined && { priority: options.priority }),
     ...(options.concurrency !== undefined && { concurrency: Number(options.concurrency) }),
     ...(options.budget !== undefined && { budget: budgetFrom(options.budget) }),
@@ -91,7 +94,8 @@ export function inputFrom(input: string): WorkflowRequestInput["input"] {
   }
 }
 
-async function readPlan(file: string): Promise<z.output<typeof PlanRequest>> {
+/** The plan that a file holds. Throws with 2 and every problem at once. */
+export async function readPlan(file: string): Promise<z.output<typeof PlanRequest>> {
   let text: string;
   try {
     text = await readFile(file, "utf8");

@@ -23,6 +23,13 @@ describe("the input", () => {
     await expect(requestFrom("[1]", { tag: [] })).resolves.toEqual({ input: "[1]" });
   });
 
+  test("may be one whose plan waits for a person", async () => {
+    await expect(requestFrom("why?", { tag: [], approvePlan: true })).resolves.toEqual({
+      input: "why?",
+      approvePlan: true,
+    });
+  });
+
   test("that begins like an object and is none is refused with what is wrong", async () => {
     await expect(requestFrom("{a: 1}", { tag: [] })).rejects.toMatchObject({ exitCode: 2, message: /is no JSON/ });
   });

@@ -1,4 +1,4 @@
-import { RedisCheck, Supervisor } from "@flotilla/fleet";
+import { exportTo, Poster, RedisCheck, Supervisor, Tally } from "@flotilla/fleet";
 import { openStorage } from "@flotilla/oci";
 import {
   createLogger,
@@ -20,6 +20,9 @@ const redis = redisSettings(config);
 const storage = openStorage(config, logger);
 const redisCheck = new RedisCheck(redis, logger);
 const { FLOTILLA_RECOVERY: recovery, OCI_STREAM_ID: eventsId } = config;
+const { auditLog, metricSink: sink } = storage;
+const events = exportTo({ ...(eventsId !== undefined && { stream: storage.streams.writer(eventsId) }), auditLog });
+const monitoring = sink ? [new Tally({ redis, metrics, logger }), new Poster({ redis, sink, metrics, logger })] : [];
 const supervisor = new Supervisor({
   redis,
   defaults: {
@@ -34,7 +37,7 @@ const supervisor = new Supervisor({
     objects: storage.archive,
     checkpointEveryMs: config.CHECKPOINT_INTERVAL_MS,
     retentionMs: config.FLOTILLA_ARCHIVE_RETENTION_MS,
-    ...(eventsId !== undefined && { events: storage.streams.writer(eventsId) }),
+    ...(events && { events }),
   },
   metrics,
   logger,
@@ -50,7 +53,7 @@ const health = new HealthService({
 
 await runProcess({
   role: "supervisor",
-  services: [tracing, redisCheck, ...storage.services, health, supervisor],
+  services: [tracing, redisCheck, ...storage.services, health, ...monitoring, supervisor],
   logger,
   details: () => ({ metricsUrl: health.metricsUrl }),
 });

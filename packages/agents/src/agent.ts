@@ -1,7 +1,8 @@
-import type { Artifact, Json, PhaseRequest } from "@flotilla/workflow";
+import type { Artifact, Json, PhaseRequest, Revision } from "@flotilla/workflow";
 import type { ToolSet } from "ai";
 import type { z } from "zod";
 import type { Effect, EffectCall } from "./effect.ts";
+import type { SharedState } from "./shared-state.ts";
 import type { ApprovalQuestion } from "./waits.ts";
 
 /** What a model is asked to do. */
@@ -26,6 +27,11 @@ export interface AgentContext {
   readonly epoch: number;
   /** Aborted when the task is cancelled, superseded, timed out or handed back. */
   readonly signal: AbortSignal;
+  /**
+   * What was wrong with the phases that this task appended before, where it is to make them anew; models are told by
+   * themselves. A step or an effect with the very input that it had before is replayed, with any other it runs anew.
+   */
+  readonly revision: Revision | undefined;
   /**
    * Runs `fn` once and records its result; every later claim or attempt replays the record and does not run it.
    * A replay with another `input` fails the task as `nondeterministic`. Steps of one name are numbered in the order of
@@ -64,6 +70,8 @@ export interface AgentContext {
    * again from its first step. Throws `TaskError` with what went wrong, which may be handled.
    */
   handoff(to: string, payload: Json): Promise<Json>;
+  /** Values that all agents of the workflow share, each with a version, for it may change under one's hands. */
+  readonly state: SharedState;
   /**
    * The tool-calling loop: each model call and each tool call is a durable step. A tool that throws a `TaskError` of
    * class `data` tells the model so; whatever else it throws fails the task as it would outside of a tool.

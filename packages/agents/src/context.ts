@@ -19,6 +19,7 @@ import { Guard } from "./guard.ts";
 import type { Model } from "./models/model.ts";
 import { patientBlobs } from "./patient-blobs.ts";
 import { Purse } from "./purse.ts";
+import { sharedState } from "./shared-state.ts";
 import { Steps } from "./steps.ts";
 import { tracedModel, tracedStep } from "./tracing.ts";
 import { Waits } from "./waits.ts";
@@ -62,8 +63,9 @@ export function createContext(run: Run): RunContext {
   const { task, agent, journal, signal, tracer } = run;
   const model = tracedModel(run.model, tracer);
   const blobs = patientBlobs(run.blobs, signal);
-  const { scope = "" } = task;
-  const steps = new Steps({ journal, blobs, signal, scope, mayReplay: task.attempt > 1 || task.claim > 1 });
+  const { scope = "", revision } = task;
+  const mayReplay = task.attempt > 1 || task.claim > 1;
+  const steps = new Steps({ journal, blobs, signal, scope, revision: revision?.number ?? 0, mayReplay });
   const waits = new Waits(steps);
   const purse = new Purse({ journal, model, budget: task.budget, signal });
   const written = new Map<string, Artifact>();
@@ -80,6 +82,7 @@ export function createContext(run: Run): RunContext {
     claim,
     epoch,
     signal,
+    revision,
     modelName: model.name,
 
     async step(name, input, fn) {
@@ -113,6 +116,8 @@ export function createContext(run: Run): RunContext {
       return waits.signal(steps.keyFor(signalKey + name), name);
     },
 
+    state: sharedState({ steps, journal }),
+
     handoff: async (to, payload) => waits.handOver(steps.keyFor(handoffKey + to), to, payload),
 
     generate: (generation) =>
@@ -124,6 +129,7 @@ export function createContext(run: Run): RunContext {
           effects,
           waits,
           guard,
+          revision,
           signal,
           tracer,
           granted: () => grantedTools(agent.tools?.(ctx) ?? {}, task.grant),
@@ -140,7 +146,8 @@ export function createContext(run: Run): RunContext {
         });
       }
       // A step of its own: written within a step that is replayed and so not run, it is still on record.
-      const artifact = await steps.run(steps.keyFor(artifactKey + name), { name, contentType }, async () => {
+      const input = { name, contentType, ...(revision && { revision: revision.number }) };
+      const artifact = await steps.run(steps.keyFor(artifactKey + name), input, async () => {
         const { sha256, bytes } = await blobs.put(Buffer.from(content), signal);
         return { name, contentType, bytes, sha256 };
       });

@@ -72,9 +72,10 @@ export class Effects {
     }
   }
 
-  async #run<T extends Json>(one: EffectStep<T>): Promise<T> {
+  async #run<T extends Json>(asked: EffectStep<T>): Promise<T> {
     const { steps, keyPrefix, signal } = this.#options;
-    const { inputHash, known } = await steps.find(one.step, one.input);
+    const { inputHash, known } = await steps.find(asked.step, asked.input);
+    const one = { ...asked, step: known?.key ?? asked.step };
     if (known && "result" in known) return this.#replayed(one, await steps.read(known), known.result);
     signal.throwIfAborted();
     const call = { key: known?.intent.key ?? one.effect.key ?? `${keyPrefix}/${steps.bare(one.step)}`, signal };

@@ -11,7 +11,6 @@ import {
   type ModelLimits,
   noCircuits,
   noModelLimits,
-  PhaseRequest,
   TaskError,
   type TaskOutcome,
 } from "@flotilla/workflow";
@@ -25,7 +24,7 @@ import {
   type Tracer,
   withLogFields,
 } from "@flotilla/runtime";
-import { z } from "zod";
+import type { z } from "zod";
 import type { Agent, AgentResult } from "./agent.ts";
 import { classify } from "./classify.ts";
 import { createContext, type RunContext } from "./context.ts";
@@ -35,7 +34,8 @@ import type { Model } from "./models/model.ts";
 /** Largest output of a task, in bytes of JSON. */
 export const maxOutputBytes = 8 * 1024 * 1024;
 
-const Phases = z.array(PhaseRequest);
+/** Most that a task appends, in bytes of JSON: as much as a client may ask for. */
+const maxAppendBytes = 1024 * 1024;
 
 /** What an executor runs tasks with. */
 export interface ExecutorOptions {
@@ -145,22 +145,22 @@ function completed(
   if (append.length > 0 && (!agent.mayPlan || grant?.mayPlan === false)) {
     throw dataError("append-not-allowed", `agents of type ${agent.type} may not append phases`);
   }
-  const phases = append.length > 0 ? accept(Phases, append, "invalid-append") : append;
+  const phases = JSON.stringify(append);
+  if (!Array.isArray(append) || Buffer.byteLength(phases) > maxAppendBytes) {
+    throw dataError("invalid-append", `what is appended is a list of phases, at most ${maxAppendBytes} bytes of JSON`);
+  }
   // What JSON keeps is the output: it is what every later reader gets.
   const output: Json = JSON.parse(text);
   return {
     kind: "completed",
     output,
     ...(artifacts.length > 0 && { artifacts }),
-    ...(phases.length > 0 && { append: phases }),
+    // Whoever plans them names all that is wrong with them, and gives them back.
+    ...(append.length > 0 && { append: JSON.parse(phases) }),
   };
 }
 
-function accept<T>(
-  schema: z.ZodType<T>,
-  value: unknown,
-  code: "invalid-input" | "invalid-output" | "invalid-append",
-): T {
+function accept<T>(schema: z.ZodType<T>, value: unknown, code: "invalid-input" | "invalid-output"): T {
   const parsed = schema.safeParse(value);
   if (parsed.success) return parsed.data;
   throw new TaskError(invalid(code, parsed.error), { cause: parsed.error });

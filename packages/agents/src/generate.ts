@@ -1,5 +1,5 @@
 import type { Tracer } from "@flotilla/runtime";
-import { TaskError } from "@flotilla/workflow";
+import { type Revision, TaskError } from "@flotilla/workflow";
 import type { ModelMessage, StepResult, ToolSet } from "ai";
 import { z } from "zod";
 import type { Generation } from "./agent.ts";
@@ -27,6 +27,8 @@ export interface GenerateDeps {
   guard: Guard;
   /** The tools that the agent declares. */
   granted: () => ToolSet;
+  /** What was wrong with what the task made of its models' answers before. */
+  revision: Revision | undefined;
   signal: AbortSignal;
   tracer: Tracer;
 }
@@ -68,7 +70,7 @@ class Conversation {
     this.#key = deps.steps.keyFor("#generate");
     const granted = grantTools(generation.tools, deps.granted());
     this.#tools = durableTools(granted, deps, this.#key, (error) => this.#failure.keep(error));
-    this.#messages = [{ role: "user", content: generation.prompt }];
+    this.#messages = [{ role: "user", content: generation.prompt + refusalOf(deps.revision) }];
     this.#maxTurns = generation.maxTurns ?? defaultMaxTurns;
   }
 
@@ -122,6 +124,13 @@ class Conversation {
     const message = `the model did not answer within ${this.#maxTurns} turns`;
     return new TaskError({ class: "data", code: "too-many-turns", message });
   }
+}
+
+/** What a model is told of the plan before, which its answers have led to. */
+function refusalOf(revision: Revision | undefined): string {
+  if (!revision) return "";
+  const problems = revision.problems.map(({ path, message }) => `- ${path}: ${message}`);
+  return ["\n\nThe plan that this led to before was sent back. Mend what is wrong with it:", ...problems].join("\n");
 }
 
 /** The first error of a tool that no model can mend; the loop of the SDK would only tell the model. */

@@ -37,6 +37,11 @@ export interface StepsOptions {
   signal: AbortSignal;
   /** Begins every key: what stands under others in the journal is of another agent that had the task before. */
   scope?: string;
+  /**
+   * How often the task was told to do its work anew. What it then does with the very input that it did it with before
+   * is replayed; with any other, it is a step of its own.
+   */
+  revision?: number;
 }
 
 /**
@@ -45,26 +50,37 @@ export interface StepsOptions {
  */
 export class Steps {
   readonly #options: StepsOptions;
+  /** What begins the keys of this run. */
+  readonly #scope: string;
+  /** What began them before the task was told to do its work anew, the latest first. */
+  readonly #earlier: readonly string[];
   readonly #calls = new Map<string, number>();
   #taken = 0;
   #end: Error | undefined;
   #recorded: Promise<Map<string, JournalEntry>> | undefined;
 
   constructor(options: StepsOptions) {
+    const { scope = "", revision = 0 } = options;
     this.#options = options;
+    const scopes = Array.from({ length: revision + 1 }, (_, number) => (number === 0 ? scope : `${scope}#~${number}/`));
+    const [own = scope, ...earlier] = scopes.toReversed();
+    this.#scope = own;
+    this.#earlier = earlier;
   }
 
   /** The key of the next step of that name. Call it in the order of the program, before anything is awaited. */
   keyFor(name: string): string {
-    const { scope = "" } = this.#options;
     // Calls of a model name their steps by the key of their conversation.
-    const key = name.startsWith(scope) ? name : `${scope}${name}`;
+    const key = name.startsWith(this.#scope) ? name : `${this.#scope}${name}`;
     const call = (this.#calls.get(key) ?? 0) + 1;
     this.#calls.set(key, call);
     return call === 1 ? key : `${key}#${call}`;
   }
 
-  /** A key as it would be without a scope: what the world outside knows an effect by is the same for every agent. */
+  /**
+   * A key as it would be without the scope of the agent: what the world outside knows an effect by is the same for every
+   * agent. What is done anew with another input is another effect.
+   */
   bare(key: string): string {
     return key.slice(this.#options.scope?.length ?? 0);
   }
@@ -102,17 +118,29 @@ export class Steps {
     return JSON.parse(text) as T;
   }
 
-  /** Counts a step, and finds what the journal holds of it. Throws as `run` does. */
+  /**
+   * Counts a step, and finds what the journal holds of it, be it under the key of an earlier revision. Throws as `run`
+   * does.
+   */
   async find(key: string, input: Json): Promise<{ inputHash: string; known: JournalEntry | undefined }> {
     if (this.#end) throw this.#end;
     this.#taken += 1;
     if (this.#taken > maxSteps) throw dataError("too-many-steps", `a task takes at most ${maxSteps} steps`);
     const inputHash = sha256(canonicalJson(input));
-    const known = (await this.#load()).get(key);
+    const entries = await this.#load();
+    const known = entries.get(key) ?? this.#before(entries, key, inputHash);
     if (known && known.inputHash !== inputHash) {
       throw nondeterministic(`step ${key} was recorded with another input than it is called with now`);
     }
     return { inputHash, known };
+  }
+
+  /** What was done under that key, with that very input, before the task was told to do its work anew. */
+  #before(entries: ReadonlyMap<string, JournalEntry>, key: string, inputHash: string): JournalEntry | undefined {
+    const name = key.slice(this.#scope.length);
+    return this.#earlier
+      .map((scope) => entries.get(scope + name))
+      .find((entry) => entry !== undefined && entry.inputHash === inputHash);
   }
 
   /** From now on every step is refused with this error: whatever the agent makes of it, the run has come to its end. */
@@ -121,14 +149,16 @@ export class Steps {
   }
 
   /**
-   * The results that earlier runs recorded under keys that begin with `prefix`. A run that has taken no step gets
+   * The results that earlier runs recorded under keys that begin with `prefix`, those of the latest revision last. A run that has taken no step gets
    * none and does not ask the journal, for what it did cannot rest on a step.
    */
   async recorded(prefix: string): Promise<Json[]> {
     const entries = this.#recorded ? [...(await this.#recorded).values()] : [];
     const results = entries.filter((entry) => "result" in entry);
-    const { scope = "" } = this.#options;
-    return Promise.all(results.filter(({ key }) => key.startsWith(scope + prefix)).map((entry) => this.read(entry)));
+    const inOrder = [...this.#earlier.toReversed(), this.#scope].flatMap((scope) =>
+      results.filter(({ key }) => key.startsWith(scope + prefix)),
+    );
+    return Promise.all(inOrder.map((entry) => this.read(entry)));
   }
 
   #load(): Promise<Map<string, JournalEntry>> {

@@ -244,17 +244,49 @@ describe("a model that lies", () => {
     expectToHold(report);
   });
 
-  test("a paragraph that the review finds unsupported is dropped", async () => {
+  const cheese = "The moon is made of cheese.";
+  const forged = { paragraphs: [{ text: cheese, points: [1] }] };
+
+  test("a paragraph that the review finds unsupported goes back to who wrote it, with the reason, and is mended", async () => {
     writeCorpus();
-    const forged = { paragraphs: [{ text: "The moon is made of cheese.", points: [1] }] };
-    const { report, artifacts } = await run("How long must the Zephyr cool?", { model: forging("answer", forged) });
+    const { report, artifacts, outputs, messages } = await run("How long must the Zephyr cool?", {
+      model: forging("answer", forged, 1),
+    });
+    expect(outputs.get("review")).toMatchObject({
+      sentBack: { paragraphs: [{ text: cheese, reason: expect.stringContaining("quotations") }] },
+    });
+    expect([...outputs.keys()].slice(-3)).toEqual(["review", "execution-2", "review-2"]);
+    expect(messages).toContain("sent 1 of 1 paragraphs back to execution");
+    expect(report.answer.length).toBeGreaterThan(0);
+    expectToHold(report);
+    expect(artifacts.get("report.md")).not.toContain("cheese");
+    expect(JSON.parse(artifacts.get("report.json") ?? "")).toEqual(report);
+  });
+
+  test("who is sent back to is told what was wrong, and nobody is where all holds", async () => {
+    writeCorpus();
+    const prompts: string[] = [];
+    await run("How long must the Zephyr cool?", { model: forging("answer", forged, 1, prompts) });
+    expect(prompts).toHaveLength(2);
+    expect(prompts[0]).not.toContain("sentBack");
+    expect(prompts[1]).toContain(`"sentBack":{"paragraphs":[{"text":"${cheese}","reason":`);
+    const { outputs } = await run("How long must the Zephyr cool?");
+    expect([...outputs.keys()].at(-1)).toBe("review");
+  });
+
+  test("a paragraph that does not hold the second time either is dropped, and not sent back again", async () => {
+    writeCorpus();
+    const { report, artifacts, outputs } = await run("How long must the Zephyr cool?", {
+      model: forging("answer", forged),
+    });
+    expect([...outputs.keys()].filter((id) => id.startsWith("execution"))).toEqual(["execution", "execution-2"]);
     expect(report).toMatchObject({ answer: [], reason: expect.stringContaining("did not hold") });
     expect(artifacts.get("report.md")).not.toContain("cheese");
   });
 });
 
-/** The embedded model, but for one kind of answer. */
-function forging(name: string, answer: Json) {
+/** The embedded model, but for one kind of answer: so many times, each prompt for which is put into `prompts`. */
+function forging(name: string, answer: Json, times = Infinity, prompts: string[] = []) {
   const honest = createExtractiveModel();
   const model: LanguageModelV4 = {
     ...honest,
@@ -262,7 +294,10 @@ function forging(name: string, answer: Json) {
       const result = await honest.doGenerate(options);
       const isForged = options.responseFormat?.type === "json" && options.responseFormat.name === name;
       const isAnswer = result.finishReason.unified === "stop";
-      return isForged && isAnswer ? { ...result, content: [{ type: "text", text: JSON.stringify(answer) }] } : result;
+      if (isForged && isAnswer) prompts.push(JSON.parse(JSON.stringify(options.prompt.at(-1)?.content))[0].text);
+      return isForged && isAnswer && prompts.length <= times
+        ? { ...result, content: [{ type: "text", text: JSON.stringify(answer) }] }
+        : result;
     },
   };
   return { name: "forging", load: async () => model };

@@ -7,6 +7,7 @@ import {
   noCircuits,
   noModelLimits,
   type PhaseRequest,
+  planIssues,
 } from "@flotilla/workflow";
 import type { Agent } from "../src/agent.ts";
 import { builtinAgents, Report } from "../src/builtin/index.ts";
@@ -33,6 +34,8 @@ export async function runDocumentWorkflow(
   const run: Omit<WorkflowRun, "report"> = { artifacts: new Map(), outputs: new Map(), messages: [] };
   const model = options.model ?? createModel();
   let phases: PhaseRequest[] = [{ name: "plan", parallel: false, tasks: [{ id: "plan", agent: "planner", input }] }];
+  const before = [...phases];
+  const catalog = new Map([...agents].map(([type, { mayPlan = false }]) => [type, { mayPlan }]));
   let last = "plan";
   for (let phase = phases.shift(); phase; phase = phases.shift()) {
     const appended = await Promise.all(
@@ -50,6 +53,9 @@ export async function runDocumentWorkflow(
         );
       }),
     );
+    const issues = planIssues(appended.flat(), catalog, ["append"], before);
+    if (issues.length > 0) throw new Error(`a plan that cannot run: ${JSON.stringify(issues)}`);
+    before.push(...appended.flat());
     phases = [...phases, ...appended.flat()];
   }
   return { ...run, report: Report.parse(run.outputs.get(last)) };
@@ -79,6 +85,7 @@ async function runTask(
       conclude: async (entry) => void entries.push(entry),
       withdraw: async () => {},
       hold: async () => "held",
+      share: async () => undefined,
       release: async () => {},
       progress: async (message) => void run.messages.push(message),
     },

@@ -89,9 +89,17 @@ test("phases are appended only by an agent that may plan", async () => {
   });
 });
 
-test("phases that are not phases fail the task", async () => {
-  const body: Body = async () => ({ output: null, append: [{ name: "no tasks", parallel: true, tasks: [] }] });
-  expect(await new Rig(agentOf(body, { mayPlan: true })).run()).toMatchObject({
+test("phases that are not phases are for the supervisor to refuse, who gives them back with all that is wrong", async () => {
+  const append = [{ name: "no tasks", parallel: true, tasks: [] }];
+  const rig = new Rig(agentOf(async () => ({ output: null, append }), { mayPlan: true }));
+  expect(await rig.run()).toEqual({ kind: "completed", output: null, append });
+});
+
+test.each([
+  ["no list", { phases } as never],
+  ["more than 1 MiB", [{ ...phases[0], name: "x".repeat(1024 * 1024) }] as typeof phases],
+])("what is appended and is %s fails the task", async (_, append) => {
+  expect(await new Rig(agentOf(async () => ({ output: null, append }), { mayPlan: true })).run()).toMatchObject({
     error: { class: "data", code: "invalid-append" },
   });
 });

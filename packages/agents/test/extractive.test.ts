@@ -191,6 +191,6 @@ describe("choosing", () => {
       { text: "A lease is six.", quotes: ["A lease\r\nis six."] },
       { text: "A lease is seven.", quotes: ["A lease is six."] },
     ];
-    expect(reviewAnswer({ answer })).toEqual({ unsupported: [1] });
+    expect(reviewAnswer({ answer })).toMatchObject({ unsupported: [{ paragraph: 1 }] });
   });
 });

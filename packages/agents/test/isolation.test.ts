@@ -17,6 +17,7 @@ class CallLog implements Journal {
   record = (...args: unknown[]) => this.#call("record", undefined, args);
   hold = (...args: unknown[]) => this.#call("hold", "busy" as const, args);
   release = (...args: unknown[]) => this.#call("release", undefined, args);
+  share = (...args: unknown[]) => this.#call("share", { key: "seen", inputHash: "h", result: 1 }, args);
   intend = (...args: unknown[]) => this.#call("intend", undefined, args);
   conclude = (...args: unknown[]) => this.#call("conclude", undefined, args);
   withdraw = (...args: unknown[]) => this.#call("withdraw", undefined, args);
@@ -48,11 +49,12 @@ test("a task runs in another process, and its outcome is that of its executor, h
 
 test("its journal is the one of its worker, which makes every call", async () => {
   const journal = new CallLog();
-  expect(await run("journal", { journal })).toEqual({ kind: "completed", output: ["old", "busy"] });
+  expect(await run("journal", { journal })).toEqual({ kind: "completed", output: ["old", "busy", "seen"] });
   expect(journal.calls).toEqual([
     ["load"],
     ["hold", "call", { microUsd: 1, input: 2, output: 3 }],
     ["release", "call"],
+    ["share", { key: "seen", inputHash: "h", name: "n" }],
     ["intend", { key: "pay", inputHash: "h", intent: { class: "unsafe", key: "k" } }],
     ["conclude", { key: "pay", inputHash: "h", result: { value: 1 } }],
     ["record", { key: "count", inputHash: "h", result: { value: 2 } }, { spend: { microUsd: 1, input: 2, output: 3 } }],

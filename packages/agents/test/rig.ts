@@ -9,6 +9,9 @@ import {
   type ClaimedTask,
   type Journal,
   type JournalEntry,
+  type Json,
+  type RecordedStep,
+  type SharedAccess,
   StoreUnavailableError,
   type TaskOutcome,
 } from "@flotilla/workflow";
@@ -48,6 +51,21 @@ class MemoryJournal implements Journal {
 
   async release(hold: string): Promise<void> {
     this.holds.delete(hold);
+  }
+
+  /** What the workflow shares: value and version by name. */
+  readonly shared = new Map<string, { value: Json; version: number }>();
+  hasRoom = true;
+
+  async share({ key, inputHash, name, change }: SharedAccess): Promise<RecordedStep | undefined> {
+    const held = this.shared.get(name) ?? { value: null, version: 0 };
+    const isSet = change?.version === held.version;
+    if (isSet && !this.hasRoom) return undefined;
+    const now = isSet && change ? { value: change.value, version: held.version + 7 } : held;
+    const entry = { key, inputHash, result: { value: { isSet, ...now } } };
+    this.#write(entry);
+    this.shared.set(name, now);
+    return entry;
   }
 
   async intend(entry: JournalEntry): Promise<void> {

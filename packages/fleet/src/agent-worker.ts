@@ -276,6 +276,7 @@ export class AgentWorker implements Service {
       record: (entry, payment) => this.#insist(() => journal.record(entry, payment)),
       hold: (hold, atMost) => this.#insist(() => journal.hold(hold, atMost)),
       release: (hold) => this.#insist(() => journal.release(hold)),
+      share: (access) => this.#insist(() => journal.share(access)),
       intend: (entry) => this.#insist(() => journal.intend(entry)),
       conclude: (entry) => this.#insist(() => journal.conclude(entry)),
       withdraw: (key) => this.#insist(() => journal.withdraw(key)),

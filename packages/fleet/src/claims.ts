@@ -9,7 +9,9 @@ import {
   type Journal,
   type JournalEntry,
   type Json,
+  maxSharedBytes,
   type Payment,
+  type RecordedStep,
   resolveTemplates,
   ShutdownError,
   StoreUnavailableError,
@@ -135,15 +137,16 @@ export class Claims {
       if (typeof kept === "string") values.set(taskId, await readOutput(this.#blobs, kept));
     }
     const { tenant, workflowId, taskId, agent, attempt, epoch } = claim;
-    const { grant, scope, budget } = claim.spec;
+    const { grant, scope, budget, revision } = claim.spec;
     // What an agent handed over is as it stands: a text of its that looks like a template is none.
     const input = grant
       ? claim.spec.input
       : resolveTemplates(claim.spec.input, { input: claim.workflowInput, output: (id) => values.get(id) });
     const own = {
-      ...(grant ? { grant } : {}),
-      ...(budget ? { budget } : {}),
-      ...(scope === undefined ? {} : { scope }),
+      ...(grant && { grant }),
+      ...(budget && { budget }),
+      ...(scope !== undefined && { scope }),
+      ...(revision && { revision }),
     };
     return { tenant, workflowId, taskId, agent, input, attempt, claim: claim.claim, epoch, ...own };
   }
@@ -205,7 +208,8 @@ export class Claims {
       ...(artifacts?.length ? { artifacts } : {}),
       ...(append ? { append } : {}),
     };
-    const kept = await keepOutput(this.#blobs, json, bytes);
+    // Beside the log an earlier try may have left an output, which would hide one that only the log has.
+    const kept = await keepOutput(this.#blobs, json, bytes, attempt > 1 ? 0 : loggedOutputBytes);
     return this.#record(claim, "completed", kept, !append, {
       type: "task.completed",
       taskId,
@@ -269,6 +273,18 @@ export class Claims {
         return held(await this.#scripts.item("hold", tag, [workflowId, taskId, epoch, holder, hold, ...bounds]));
       },
       release: (hold) => write("release", hold),
+      share: async ({ key, inputHash, name, change }) => {
+        const entry = `{"key":${JSON.stringify(key)},"inputHash":${JSON.stringify(inputHash)},"result":{"value":`;
+        const { version = "", value = null } = change ?? {};
+        const event: EventBody = { type: "state.changed", taskId, attempt, epoch, data: { name, value } };
+        const texts = [JSON.stringify(value), JSON.stringify(event)];
+        const item = [workflowId, taskId, epoch, holder, key, entry, name, version, ...texts];
+        const answer = await this.#scripts.item("share", tag, item, [maxSharedBytes]);
+        if (answer === "full") return undefined;
+        if (typeof answer === "string" && answer.startsWith("{")) return JSON.parse(answer) as RecordedStep;
+        this.#onRefused("share");
+        throw new ClaimLostError(lostReason(answer));
+      },
       intend: (entry) => write("intent", entry.key, entry),
       conclude: (entry) => write("outcome", entry.key, entry),
       withdraw: (key) => write("withdrawal", key),

@@ -1,5 +1,6 @@
 import type { Fork, WorkflowState } from "@flotilla/workflow";
-import { handoffSpecs, specsOf, takeOverSpec } from "./spec.ts";
+import { changedSpec, handoffSpecs, specsOf } from "./spec.ts";
+import { sharedFields } from "./shared-fields.ts";
 
 /** A fork as lua/fork.lua takes it. `key` is hash, body hash and lifetime of the idempotency key. */
 export function forkItem(
@@ -10,7 +11,7 @@ export function forkItem(
   const { forkedFrom, request } = submitted.data;
   const { priority = "normal", tags = {} } = request;
   const specs = state.isPlanned ? specsOfState(state) : [];
-  const fields = [...specs, ...handoffSpecs(state), ...claims.map(claimOf)];
+  const fields = [...specs, ...handoffSpecs(state), ...claims.map(claimOf), ...sharedFields(state)];
   const lists = [facts.map((fact) => JSON.stringify(fact)), fields, outputs];
   return [
     forkedFrom.id,
@@ -27,15 +28,14 @@ export function forkItem(
   ];
 }
 
-/** The specs of all phases; of a task that its fallback has taken over, as that has it. */
-function specsOfState({ phases, tasks, request }: WorkflowState): [string, string][] {
-  const requests = phases.map((phase) => phase.request);
-  const specs = new Map(specsOf(requests, request));
-  for (const task of requests.flatMap((phase) => phase.tasks)) {
-    const { agent = task.agent } = tasks.get(task.id) ?? {};
-    if (agent === task.agent) continue;
-    const [field, text] = takeOverSpec(task, agent, request);
-    specs.set(field, text);
+/** The specs of all phases; of a task that its fallback has taken over, or that is told to plan anew, as it is now. */
+function specsOfState(state: WorkflowState): [string, string][] {
+  const requests = state.phases.map((phase) => phase.request);
+  const specs = new Map(specsOf(requests, state.request));
+  for (const { id, agent } of requests.flatMap((phase) => phase.tasks)) {
+    const task = state.tasks.get(id);
+    if (!task || (task.agent === agent && !task.revision)) continue;
+    for (const [field, text] of changedSpec(state, task)) specs.set(field, text);
   }
   return [...specs];
 }

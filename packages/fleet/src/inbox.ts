@@ -7,7 +7,10 @@ import {
   type EventOf,
   type Grant,
   type Inbox,
+  isDeeperThan,
+  type Issue,
   itemIdPattern,
+  type Json,
   planTaskOf,
   type ItemQuery,
   type ItemView,
@@ -28,7 +31,13 @@ export interface RedisInboxDeps {
   guard<T>(answer: Promise<T>): Promise<T>;
   /** One item of a script whose answer somebody will rely on. */
   write(script: string, id: string, item: (string | number)[]): Promise<Reply>;
+  /** Everything that is wrong with what is to come in the place of a plan; see `planEditIssues` of the core. */
+  planEditIssues(tenant: string, id: string, by: string | undefined, edit: Json): Promise<readonly Issue[]>;
 }
+
+/** A person's word stands in the journal itself, which holds no more than this of one step; that about a plan does not. */
+const maxWordBytes = 32_768;
+const maxWordDepth = 32;
 
 /** What waits for a person, as the logs tell it; the sets in Redis only say which of it is open. */
 export class RedisInbox implements Inbox {
@@ -69,6 +78,8 @@ export class RedisInbox implements Inbox {
     const { kind } = opened.data;
     const decisions = decisionsOf(kind);
     if (!decisions.includes(verdict.decision)) return { kind: "refused", decisions };
+    const issues = await this.#editIssues(tenant, id, opened, verdict.edit);
+    if (issues.length > 0) return { kind: "invalid", issues };
     const at = await this.#write(tenant, { item, id, seq }, opened, verdict, by);
     if (at === null) return { kind: "unknown" };
     if (typeof at !== "number") return { kind: "already-settled" };
@@ -76,7 +87,7 @@ export class RedisInbox implements Inbox {
     const settledAt = new Date(at).toISOString();
     return {
       kind: "settled",
-      item: { id: item, kind, workflowId: id, taskId: planTaskOf(taskId), decision: verdict.decision, settledAt },
+      item: { id: item, kind, workflowId: id, ...taskOf(taskId), decision: verdict.decision, settledAt },
     };
   }
 
@@ -89,6 +100,14 @@ export class RedisInbox implements Inbox {
     return event?.type === "item.opened" && event.seq === seq ? event : undefined;
   }
 
+  async #editIssues(tenant: string, id: string, { data, taskId }: Opened, edit?: Json): Promise<readonly Issue[]> {
+    if (edit === undefined) return [];
+    if (data.kind === "plan") return this.#deps.planEditIssues(tenant, id, taskId, edit);
+    const isFine = !isDeeperThan(edit, maxWordDepth) && Buffer.byteLength(JSON.stringify(edit)) <= maxWordBytes;
+    const message = `must be at most ${maxWordBytes / 1024} KB of JSON, ${maxWordDepth} levels deep`;
+    return isFine ? [] : [{ path: "/edit", code: "invalid", message }];
+  }
+
   /** The one place where a person's word is written: the log, the journal and the inbox in one step. */
   #write(
     tenant: string,
@@ -99,15 +118,15 @@ export class RedisInbox implements Inbox {
   ): Promise<Reply> {
     const settled: EventOf<"item.settled"> = {
       type: "item.settled",
-      taskId,
-      attempt,
+      ...(taskId !== undefined && { taskId }),
+      ...(attempt !== undefined && { attempt }),
       data: { item, by, ...verdict },
     };
     const [step, entry] = journalChange(data, verdict);
     const word = createHash("sha256")
       .update(canonicalJson({ by, ...verdict }))
       .digest("hex");
-    const args = [id, seq, tenant, JSON.stringify(settled), taskId, step, entry, word];
+    const args = [id, seq, tenant, JSON.stringify(settled), taskId ?? "", step, entry, word];
     return this.#deps.write("answer", id, args);
   }
 }
@@ -129,15 +148,27 @@ function grantOf({ step, argumentsHash: inputHash }: Approval, { decision, edit 
   return [step, JSON.stringify({ key: step, inputHash, result: { value } })];
 }
 
-function viewOf(id: string, openedAt: number, { taskId, attempt, data }: Opened): ItemView {
-  const { kind, summary, detail } = data;
+/** The task that an item is about; a plan of the request is about none. */
+function taskOf(taskId: string | undefined): { taskId?: string } {
+  return taskId === undefined ? {} : { taskId: planTaskOf(taskId) };
+}
+
+/** An item is shown with the attempt that it is about, where it is about one. */
+function detailOf({ attempt, data }: Opened): ItemView["detail"] {
+  if (data.kind === "plan") return { ...data.detail, ...(attempt !== undefined && { attempt }) };
+  return { ...data.detail, attempt: attempt ?? 1 };
+}
+
+function viewOf(id: string, openedAt: number, opened: Opened): ItemView {
+  const { taskId, data } = opened;
+  const { kind, summary } = data;
   return {
     id,
     kind,
     workflowId: id.slice(0, id.indexOf(".")),
-    taskId: planTaskOf(taskId),
+    ...taskOf(taskId),
     summary,
-    detail: { ...detail, attempt },
+    detail: detailOf(opened),
     decisions: [...decisionsOf(kind)],
     openedAt: new Date(openedAt).toISOString(),
     ...("expiresInMs" in data && { expiresAt: new Date(openedAt + data.expiresInMs).toISOString() }),

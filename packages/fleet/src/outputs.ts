@@ -7,8 +7,13 @@ export const loggedOutputBytes = 1024;
 const inlineBytes = 32_768;
 
 /** Where an output is kept beside the log: nowhere (''), `=` and its JSON, or `@` and the hash of its blob. */
-export async function keepOutput(blobs: BlobStore, json: string, bytes: number): Promise<string> {
-  if (bytes <= loggedOutputBytes) return "";
+export async function keepOutput(
+  blobs: BlobStore,
+  json: string,
+  bytes: number,
+  mostInLog = loggedOutputBytes,
+): Promise<string> {
+  if (bytes <= mostInLog) return "";
   if (bytes <= inlineBytes) return `=${json}`;
   const { sha256 } = await blobs.put(Buffer.from(json));
   return `@${sha256}`;

@@ -1,4 +1,4 @@
-import type { AgentDescriptor } from "@flotilla/workflow";
+import type { AgentCatalog, AgentDescriptor } from "@flotilla/workflow";
 import { fleetTag } from "./keys.ts";
 import type { Scripts } from "./scripts.ts";
 
@@ -43,4 +43,9 @@ export async function registeredAgents(scripts: Scripts): Promise<RegisteredAgen
     });
   }
   return agents.toSorted((a, b) => (a.descriptor.type < b.descriptor.type ? -1 : 1));
+}
+
+/** The agent types of now, as plans are judged by them. */
+export async function agentCatalog(scripts: Scripts): Promise<AgentCatalog> {
+  return new Map((await registeredAgents(scripts)).map(({ descriptor }) => [descriptor.type, descriptor]));
 }

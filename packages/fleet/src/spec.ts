@@ -7,8 +7,10 @@ import {
   type Json,
   type PhaseRequest,
   requestOf,
+  type Revision,
   type TaskGrant,
   type TaskRequest,
+  type TaskState,
   undoRequests,
   type WorkflowRequest,
   type WorkflowState,
@@ -27,6 +29,8 @@ export interface Spec {
   budget?: Budget;
   /** Begins the keys of its steps: of an agent that took over, whose journal is not that of the one before. */
   scope?: string;
+  /** What was wrong with the phases that it appended last. */
+  revision?: Revision;
 }
 
 /** Field of the index that holds the input of the workflow, where a template names it. */
@@ -40,8 +44,9 @@ export function handoffSpecs(
   return Array.from(numbers).flatMap((number): [string, string][] => {
     const task = tasks.get(handoffs.get(number)?.task ?? "");
     if (!task?.origin) return [];
-    const { id, agent, input, timeoutMs = 0, origin } = task;
-    const spec: Spec = { agent, input, needs: [], grant: origin.grant, ...boundsOf(request) };
+    const { id, agent, input, timeoutMs = 0, origin, revision } = task;
+    const more = { ...boundsOf(request), ...(revision && { revision }) };
+    const spec: Spec = { agent, input, needs: [], grant: origin.grant, ...more };
     return [[`spec:${id}`, `${timeoutMs} 0  ${JSON.stringify(spec)}`]];
   });
 }
@@ -67,21 +72,27 @@ export function specsOfEvent(event: EventBody, state: WorkflowState): [field: st
     return specsOf([{ name: "compensation", parallel: false, tasks }], request);
   }
   if (event.type === "handoff.accepted") return handoffSpecs(state, [event.data.handoff]);
-  if (event.type !== "task.retrying" || event.data.agent === undefined) return [];
-  const task = requestOf(state, event.taskId);
-  return task ? [takeOverSpec(task, event.data.agent, request)] : [];
+  if (event.type !== "task.retrying" && event.type !== "task.failed") return [];
+  const { revision } = event.data;
+  const agent = "agent" in event.data ? event.data.agent : undefined;
+  const task = state.tasks.get(event.taskId);
+  if (!task || (!revision && agent === undefined)) return [];
+  // After a rebuild the state is a later one: then a later line has another agent take over, and follows.
+  return changedSpec(state, {
+    ...task,
+    agent: agent ?? task.agent,
+    revision: agent === undefined ? revision : undefined,
+  });
 }
 
-/** The spec of a task that another agent type takes over, as a field of the index. */
-export function takeOverSpec(
-  task: TaskRequest,
-  agent: string,
-  request: WorkflowRequest,
-): [field: string, text: string] {
-  return specOf(
-    { ...task, agent },
-    { ...boundsOf(request), ...(agent === task.agent ? {} : { scope: `##${agent}/` }) },
-  );
+/** The spec of a task that is not as its plan or its handoff made it, as a field of the index. */
+export function changedSpec(state: WorkflowState, task: TaskState): [field: string, text: string][] {
+  const { id, agent, revision, origin } = task;
+  if (origin) return handoffSpecs({ ...state, tasks: new Map([[id, task]]) }, [origin.handoff]);
+  const request = requestOf(state, id);
+  if (!request) return [];
+  const scope = agent === request.agent ? {} : { scope: `##${agent}/` };
+  return [specOf({ ...request, agent }, { ...boundsOf(state.request), ...scope, ...(revision && { revision }) })];
 }
 
 function boundsOf(request: WorkflowRequest): Pick<Spec, "budget"> {
@@ -91,7 +102,7 @@ function boundsOf(request: WorkflowRequest): Pick<Spec, "budget"> {
 
 function specOf(
   { id, agent, input, timeoutMs = 0 }: TaskRequest,
-  more: Pick<Spec, "scope" | "budget">,
+  more: Pick<Spec, "scope" | "budget" | "revision">,
 ): [string, string] {
   const refs = findTemplates(input).map(({ ref }) => ref);
   const needs = [...new Set(refs.flatMap((ref) => (ref?.kind === "task" ? [ref.taskId] : [])))];

@@ -13,6 +13,7 @@ import {
   type ListQuery,
   neededOutputs,
   type Archive,
+  planEditIssues,
   Priority,
   projectArtifacts,
   projectTask,
@@ -48,6 +49,7 @@ import { LruMap } from "./lru-map.ts";
 import { failedWrite } from "./outage.ts";
 import { readOutput } from "./outputs.ts";
 import { Queues } from "./queues.ts";
+import { agentCatalog } from "./registry.ts";
 import { type Reply, Scripts } from "./scripts.ts";
 import { fleetShards } from "./shards.ts";
 import { surroundings } from "./surroundings.ts";
@@ -109,7 +111,16 @@ export class RedisStore implements WorkflowStore, Service {
     this.#shipper = shipperAt(options.redis.durability, this.#scripts, options.archive);
     const guard = <T>(answer: Promise<T>) => this.#guard(answer);
     const write = (script: string, id: string, item: (string | number)[]) => this.#write(script, id, item);
-    this.#inbox = new RedisInbox({ scripts: this.#scripts, shards: () => this.#shards, guard, write });
+    this.#inbox = new RedisInbox({
+      scripts: this.#scripts,
+      shards: () => this.#shards,
+      guard,
+      write,
+      planEditIssues: async (tenant, id, by, edit) => {
+        const [state, agents] = await Promise.all([this.#state(tenant, id), guard(agentCatalog(this.#scripts))]);
+        return state ? planEditIssues(state, by, edit, agents) : [];
+      },
+    });
   }
 
   async start(): Promise<void> {

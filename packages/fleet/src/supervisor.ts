@@ -18,7 +18,7 @@ import { admissionQueue, agentQueue, wakeChannel } from "./keys.ts";
 import { mendQueues } from "./mend.ts";
 import { Queues } from "./queues.ts";
 import { Reconciler } from "./reconcile.ts";
-import { registeredAgents } from "./registry.ts";
+import { agentCatalog } from "./registry.ts";
 import { Scripts } from "./scripts.ts";
 import { fleetShards } from "./shards.ts";
 
@@ -245,8 +245,7 @@ export class Supervisor implements Service {
   }
 
   async #refresh(scripts: Scripts): Promise<AgentCatalog> {
-    const agents = await registeredAgents(scripts);
-    this.#catalog = new Map(agents.map(({ descriptor }) => [descriptor.type, descriptor]));
+    this.#catalog = await agentCatalog(scripts);
     return this.#catalog;
   }
 

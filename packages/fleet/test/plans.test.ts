@@ -1,7 +1,8 @@
 import { redisSettingsOf } from "@flotilla/runtime";
 import { describeRealRedis, startRedis, type TestRedis, until } from "@flotilla/testkit";
-import type { Executor, Failure, Json } from "@flotilla/workflow";
+import { type Executor, type Failure, type Json, SharedRecord, type TaskRequest } from "@flotilla/workflow";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { z } from "zod";
 import { tagOf } from "../src/keys.ts";
 import { phase, planOf, type Run, statuses, story, task, tenant, TestFleet } from "./fleet.ts";
 
@@ -130,6 +131,117 @@ describeRealRedis("workflows from submit to result", () => {
         status: "failed",
         error: { class: "data", code: "invalid-plan", taskId: "main" },
       });
+    });
+  });
+
+  describe("a plan that cannot run", () => {
+    const nonsense = [phase("more", [task("main"), task("x", null, { agent: "nobody" })])];
+    const planning = (extra: Partial<TaskRequest> = {}) =>
+      planOf(phase("p", [{ id: "main", agent: "planner", input: { act: "plan" }, ...extra }]));
+    const revised = ({ events }: Run) =>
+      events.flatMap((event) => (event.type === "task.retrying" ? [event.data.revision?.number] : []));
+
+    test("goes back to the planner with all that is wrong, and what it appends then runs", async () => {
+      const told: unknown[] = [];
+      fleet.acts.set("plan", async ({ revision, attempt }) => {
+        told.push([attempt, revision?.number, revision?.problems.map(({ path }) => path)]);
+        const append =
+          (revision?.number ?? 0) < 2 ? nonsense : [phase("more", [task("more", "{{tasks.main.output}}")])];
+        // The log holds small outputs, and what is beside it large ones: the last is the one that counts.
+        return { kind: "completed", output: revision ? "planned" : "x".repeat(2000), append };
+      });
+      const run = await fleet.run(planning({ retry: { attempts: 1, backoffMs: 0 } }));
+      expect(run.view).toMatchObject({ status: "completed", result: "planned" });
+      const paths = ["/append/0/tasks/0/id", "/append/0/tasks/1/agent"];
+      expect(told).toEqual([
+        [1, undefined, undefined],
+        [2, 1, paths],
+        [3, 2, paths],
+      ]);
+      expect(revised(run)).toEqual([1, 2]);
+    });
+
+    test("fails it with class data the third time; a retry and a fork tell it what was wrong the last time", async () => {
+      const told = new Map<string, unknown[]>();
+      fleet.acts.set("plan", async ({ workflowId, revision }) => {
+        told.set(workflowId, [...(told.get(workflowId) ?? []), revision?.number]);
+        return { kind: "completed", output: null, append: revision && revision.number > 2 ? [] : nonsense };
+      });
+      const run = await fleet.run(planning());
+      expect(run.view).toMatchObject({
+        status: "failed",
+        error: { class: "data", code: "invalid-plan", taskId: "main" },
+      });
+      const forked = await fleet.store.fork(tenant, run.id, { fromSeq: seqOf(run, "task.retrying") });
+      if (forked?.kind !== "stored") throw new Error("no fork");
+      expect((await fleet.end(forked.id)).view.status).toBe("failed");
+      await fleet.store.retry(tenant, run.id);
+      expect((await fleet.end(run.id)).view.status).toBe("completed");
+      expect(told.get(forked.id)).toEqual([1, 2]);
+      expect(told.get(run.id)).toEqual([undefined, 1, 2, 3]);
+    });
+
+    test("is put to a person after that where the table says so, who may have the planner try once more", async () => {
+      fleet.acts.set("plan", async ({ revision }) => ({
+        kind: "completed",
+        output: null,
+        append: revision?.number === 3 ? [phase("more", [task("more")])] : nonsense,
+      }));
+      const id = await fleet.submit(planning({ recovery: { data: "escalate" } }));
+      await until(async () => (await fleet.store.get(tenant, id))?.status === "waiting", { what: "an item" });
+      const { items = [] } = (await fleet.store.inbox.list({ tenant, workflowId: id, limit: 10 })) ?? {};
+      expect(items).toMatchObject([{ kind: "escalation", detail: { error: { code: "invalid-plan" }, attempts: 3 } }]);
+      await fleet.store.inbox.settle(tenant, items[0]?.id ?? "", { decision: "retry" }, "00000000");
+      expect((await fleet.end(id)).view).toMatchObject({ status: "completed", result: "more" });
+    });
+  });
+
+  describe("what agents share", () => {
+    const add =
+      (more: number): Executor =>
+      async (_, journal) => {
+        const access = async (key: string, change?: { version: number; value: Json }) => {
+          const entry = await journal.share({ key, inputHash: "h", name: "total", ...(change && { change }) });
+          const { value } = z.object({ value: SharedRecord }).parse(entry?.result);
+          return value;
+        };
+        let seen = await access("see");
+        for (let turn = 0; !seen.isSet; turn++) {
+          seen = await access(`set ${turn}`, { version: seen.version, value: Number(seen.value) + more });
+        }
+        return { kind: "completed", output: seen.value };
+      };
+    const adding = (...ids: string[]) =>
+      phase(
+        ids.join("-"),
+        ids.map((id) => task(id, { act: "add" })),
+      );
+
+    test("twenty at once add to one number, and nothing is lost", async () => {
+      fleet.acts.set("add", add(1));
+      const ids = Array.from({ length: 20 }, (_, at) => `t${at}`);
+      const run = await fleet.run(planOf(adding(...ids), adding("last")));
+      expect(run.view).toMatchObject({ status: "completed", result: 21 });
+      expect(run.events.filter(({ type }) => type === "state.changed")).toHaveLength(21);
+    });
+
+    test("a retry and a fork go on from what there was", async () => {
+      let isBroken = true;
+      fleet.acts.set("add", add(1));
+      fleet.acts.set("break", async () =>
+        isBroken
+          ? { kind: "failed", error: { class: "data", code: "code", message: "message" } }
+          : { kind: "completed", output: null },
+      );
+      const run = await fleet.run(planOf(adding("a"), phase("b", [task("b", { act: "break" })]), adding("c")));
+      expect(run.view.status).toBe("failed");
+      isBroken = false;
+      const fork = await fleet.store.fork(tenant, run.id, { fromSeq: seqOf(run, "task.started", "b") });
+      if (fork?.kind !== "stored") throw new Error("no fork");
+      await fleet.store.retry(tenant, run.id);
+      for (const id of [run.id, fork.id]) {
+        expect((await fleet.end(id)).view).toMatchObject({ status: "completed", result: 2 });
+      }
     });
   });
 

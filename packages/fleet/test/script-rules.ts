@@ -7,9 +7,11 @@ import { fencingRules } from "./rules/fencing.ts";
 import { forkRules } from "./rules/forks.ts";
 import { itemRules } from "./rules/items.ts";
 import { lookRules } from "./rules/looks.ts";
+import { monitoringRules } from "./rules/monitoring.ts";
 import { readingRules } from "./rules/reading.ts";
 import { registryRules } from "./rules/registry.ts";
 import { retryRules } from "./rules/retries.ts";
+import { sharingRules } from "./rules/sharing.ts";
 import { signalRules } from "./rules/signals.ts";
 import { spendingRules } from "./rules/spending.ts";
 import { submissionRules } from "./rules/submission.ts";
@@ -29,6 +31,8 @@ export function scriptRules(connection: () => Connection): void {
   archiveRules(newShard);
   signalRules(newShard);
   spendingRules(newShard);
+  sharingRules(newShard);
   describe("fencing", () => fencingRules(newShard));
+  describe("monitoring", () => monitoringRules(connection));
   describe("registry", () => registryRules(connection));
 }

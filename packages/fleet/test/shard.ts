@@ -1,3 +1,4 @@
+import type { Json } from "@flotilla/workflow";
 import { Cluster } from "ioredis";
 import type { Connection } from "../src/index.ts";
 import { Scripts } from "../src/index.ts";
@@ -302,6 +303,23 @@ export class Shard {
     bounds: [microUsd: number | "", tokens: number | ""],
   ): Promise<Reply> {
     return this.item("hold", [id, task, epoch, holder, hold, ...atMost, ...bounds]);
+  }
+
+  /** The result as the journal has it from then on, or why there is none. With a version it changes the value. */
+  async share(
+    id: string,
+    task: string,
+    { epoch, holder }: Writer,
+    key: string,
+    name: string,
+    version: number | "" = "",
+    value: Json = null,
+    mostBytes = 65_536,
+  ): Promise<unknown> {
+    const entry = `{"key":"${key}","inputHash":"h","result":{"value":`;
+    const item = [id, task, epoch, holder, key, entry, name, version, JSON.stringify(value)];
+    const answer = await this.item("share", [...item, '{"type":"state.changed"}'], [mostBytes]);
+    return typeof answer === "string" && answer.startsWith("{") ? JSON.parse(answer).result.value : answer;
   }
 
   /** Millionths of a dollar, input and output tokens. */

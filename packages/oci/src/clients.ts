@@ -1,5 +1,7 @@
 import type { OciSettings } from "@flotilla/runtime";
 import type { AuthParams, AuthenticationDetailsProvider, ClientConfiguration } from "oci-common";
+import type { LoggingClient } from "oci-loggingingestion";
+import type { MonitoringClient } from "oci-monitoring";
 import type { ObjectStorageClient } from "oci-objectstorage";
 import type { StreamAdminClient, StreamClient } from "oci-streaming";
 import { callOci, type OciCall } from "./call.ts";
@@ -32,6 +34,8 @@ export class OciClients {
   #connection: Promise<Connection> | undefined;
   #objectStorage: Promise<ObjectStorageClient> | undefined;
   #streamAdmin: Promise<StreamAdminClient> | undefined;
+  #monitoring: Promise<MonitoringClient> | undefined;
+  #logging: Promise<LoggingClient> | undefined;
   readonly #streams = new Map<string, Promise<StreamClient>>();
 
   constructor(settings: OciSettings) {
@@ -48,6 +52,18 @@ export class OciClients {
   async streamAdmin<T>(call: ClientCall<StreamAdminClient, T>, signal?: AbortSignal): Promise<T> {
     this.#streamAdmin ??= forgetting(this.#openStreamAdmin(), () => (this.#streamAdmin = undefined));
     return this.#call(await this.#streamAdmin, call, signal);
+  }
+
+  /** Calls what takes in measurements. */
+  async monitoring<T>(call: ClientCall<MonitoringClient, T>, signal?: AbortSignal): Promise<T> {
+    this.#monitoring ??= forgetting(this.#openMonitoring(), () => (this.#monitoring = undefined));
+    return this.#call(await this.#monitoring, call, signal);
+  }
+
+  /** Calls what takes in lines of logs. */
+  async logging<T>(call: ClientCall<LoggingClient, T>, signal?: AbortSignal): Promise<T> {
+    this.#logging ??= forgetting(this.#openLogging(), () => (this.#logging = undefined));
+    return this.#call(await this.#logging, call, signal);
   }
 
   /** Calls the stream, where its messages are. */
@@ -83,6 +99,27 @@ export class OciClients {
     const { parameters, configuration, region } = await this.#connected();
     const { StreamAdminClient } = await import("oci-streaming");
     return placed(new StreamAdminClient(parameters, configuration), this.settings.endpoints.streaming, region);
+  }
+
+  async #openMonitoring(): Promise<MonitoringClient> {
+    const { parameters, configuration, region } = await this.#connected();
+    const { MonitoringClient } = await import("oci-monitoring");
+    const client = new MonitoringClient(parameters, configuration);
+    const { monitoring } = this.settings.endpoints;
+    if (monitoring === undefined) {
+      placed(client, undefined, region);
+      // What takes measurements in has an address of its own, which the client does not know.
+      const { origin } = new URL(client.endpoint);
+      client.endpoint = origin.replace("//telemetry.", "//telemetry-ingestion.");
+      return client;
+    }
+    return placed(client, monitoring, region);
+  }
+
+  async #openLogging(): Promise<LoggingClient> {
+    const { parameters, configuration, region } = await this.#connected();
+    const { LoggingClient } = await import("oci-loggingingestion");
+    return placed(new LoggingClient(parameters, configuration), this.settings.endpoints.logging, region);
   }
 
   /** Each stream says at which address its messages are. */

@@ -1,5 +1,7 @@
 export { OciClients } from "./clients.ts";
 export { OciFailure, type OciFailureKind } from "./failure.ts";
+export { createOciAuditLog } from "./logging/audit-log.ts";
+export { createOciMetricSink } from "./monitoring/sink.ts";
 export { createOciArchive } from "./object-storage/archive.ts";
 export { createOciBlobs } from "./object-storage/blobs.ts";
 export { OciBucket } from "./object-storage/bucket.ts";

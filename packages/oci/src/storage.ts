@@ -1,3 +1,4 @@
+import { hostname } from "node:os";
 import {
   ConfigError,
   createFileArchive,
@@ -11,13 +12,17 @@ import {
 } from "@flotilla/runtime";
 import {
   type Archive,
+  type AuditLog,
   type BlobStore,
+  type MetricSink,
   StoreUnavailableError,
   type StreamReader,
   type StreamReaderOptions,
   type StreamWriter,
 } from "@flotilla/workflow";
 import { OciClients } from "./clients.ts";
+import { createOciAuditLog } from "./logging/audit-log.ts";
+import { createOciMetricSink } from "./monitoring/sink.ts";
 import { createOciArchive } from "./object-storage/archive.ts";
 import { createOciBlobs } from "./object-storage/blobs.ts";
 import { OciBucket } from "./object-storage/bucket.ts";
@@ -38,6 +43,9 @@ export interface Storage {
   blobs: BlobStore;
   archive: Archive;
   streams: Streams;
+  /** Monitoring and Logging of Oracle Cloud, where variables name what to use of them. */
+  metricSink?: MetricSink;
+  auditLog?: AuditLog;
   /** To be started before it is used. */
   services: readonly Service[];
 }
@@ -62,7 +70,20 @@ export function openStorage(
     writer: (streamId) => createOciStreamWriter(clients, streamId),
     reader: (streamId, options) => new OciStreamReader(clients, streamId, options),
   };
-  return { blobs: storage.blobs, archive: storage.archive, streams, services: [storage] };
+  const { monitoring, compartmentId, auditLogId } = oci;
+  return {
+    blobs: storage.blobs,
+    archive: storage.archive,
+    streams,
+    ...(monitoring &&
+      compartmentId !== undefined && {
+        metricSink: createOciMetricSink(clients, { ...monitoring, compartmentId }),
+      }),
+    ...(auditLogId !== undefined && {
+      auditLog: createOciAuditLog(clients, auditLogId, { source: hostname(), type: "flotilla.audit" }),
+    }),
+    services: [storage],
+  };
 }
 
 /** What a process keeps in Object Storage. */

@@ -59,7 +59,7 @@ export class Rig {
       credentials: { kind: "local", file: this.configFile, profile: "DEFAULT" },
       compartmentId: "ocid1.compartment.oc1..local",
       bucket: "agent-checkpoints",
-      endpoints: { objectStorage: endpoint, streaming: endpoint },
+      endpoints: { objectStorage: endpoint, streaming: endpoint, monitoring: endpoint, logging: endpoint },
     };
   }
 

@@ -106,6 +106,36 @@ const conflictRules: readonly Conflict[] = [
       given.FLOTILLA_INTAKE?.split(",").some((part) => part.split("=")[1]?.trim() === given.OCI_STREAM_ID) === true,
   },
   {
+    variable: "OCI_METRICS_NAMESPACE",
+    problem: "is set without OCI_AUTH or OCI_COMPARTMENT_ID",
+    advice: "say who calls Oracle Cloud, and in which compartment measurements are kept",
+    holds: (given) =>
+      given.OCI_METRICS_NAMESPACE !== undefined &&
+      (given.OCI_AUTH === undefined || given.OCI_COMPARTMENT_ID === undefined),
+  },
+  {
+    variable: "AUDIT_LOG_OCID",
+    problem: "is set without OCI_AUTH",
+    advice: "say who calls Oracle Cloud",
+    holds: (given) => given.AUDIT_LOG_OCID !== undefined && given.OCI_AUTH === undefined,
+  },
+  {
+    variable: "OCI_MONITORING_ENDPOINT",
+    problem: "is not set, and OCI_AUTH is local",
+    advice: "set it, or run `flotilla up`: the local server has no region",
+    holds: (given) =>
+      given.OCI_AUTH === "local" &&
+      given.OCI_METRICS_NAMESPACE !== undefined &&
+      given.OCI_MONITORING_ENDPOINT === undefined,
+  },
+  {
+    variable: "OCI_LOGGING_ENDPOINT",
+    problem: "is not set, and OCI_AUTH is local",
+    advice: "set it, or run `flotilla up`: the local server has no region",
+    holds: (given) =>
+      given.OCI_AUTH === "local" && given.AUDIT_LOG_OCID !== undefined && given.OCI_LOGGING_ENDPOINT === undefined,
+  },
+  {
     variable: "OCI_KEY_FILE",
     problem: "and its kin are not all set, and OCI_AUTH is api_key",
     advice: "set OCI_TENANCY_ID, OCI_USER_ID, OCI_KEY_FINGERPRINT and OCI_KEY_FILE",

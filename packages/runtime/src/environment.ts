@@ -374,6 +374,29 @@ export const ociEnvironment = z.object({
     .exactOptional()
     .describe("address of Object Storage instead of that of the region"),
   OCI_STREAMING_ENDPOINT: httpUrl.exactOptional().describe("address of Streaming instead of that of the region"),
+  OCI_METRICS_NAMESPACE: z
+    .string()
+    .regex(/^(?!oci_|oracle_)[A-Za-z][A-Za-z0-9_]{0,255}$/, "must be A-Z a-z 0-9 _, and not begin with oci_ or oracle_")
+    .exactOptional()
+    .describe(
+      "namespace of Monitoring to which supervisors post what the fleet counts, as `multi_agent`; nothing unless set",
+    ),
+  OCI_METRICS_FLEET: z
+    .string()
+    .regex(/^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$/, "must be A-Z a-z 0-9 . _ -")
+    .default("flotilla")
+    .describe("dimension `fleet` of what is posted, where several fleets share a compartment"),
+  OCI_MONITORING_ENDPOINT: httpUrl
+    .exactOptional()
+    .describe("address of Monitoring's ingestion instead of that of the region"),
+  AUDIT_LOG_OCID: z
+    .string()
+    .regex(/^ocid1\.log\.[A-Za-z0-9._-]{1,240}$/, "must be the OCID of a log")
+    .exactOptional()
+    .describe("OCID of the log to which supervisors write what somebody may have to answer for; nothing unless set"),
+  OCI_LOGGING_ENDPOINT: httpUrl
+    .exactOptional()
+    .describe("address of Logging's ingestion instead of that of the region"),
 });
 
 /** How the local fleet finds its Redis. */

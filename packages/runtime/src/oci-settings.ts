@@ -28,7 +28,11 @@ export interface OciSettings {
   /** Bucket of checkpoints, archives and blobs. */
   bucket: string;
   /** Instead of the address that follows from the region. */
-  endpoints: { objectStorage?: string; streaming?: string };
+  endpoints: { objectStorage?: string; streaming?: string; monitoring?: string; logging?: string };
+  /** Where measurements go; nowhere unless set. */
+  monitoring?: { namespace: string; fleet: string };
+  /** OCID of the log of audit lines; none are written unless set. */
+  auditLogId?: string;
 }
 
 /** OCI as parsed variables name it, or undefined where `OCI_AUTH` is not set: then files are used. */
@@ -44,7 +48,13 @@ export function ociSettings(config: Readonly<z.output<typeof ociEnvironment>>): 
     endpoints: {
       ...(config.OCI_OBJECT_STORAGE_ENDPOINT !== undefined && { objectStorage: config.OCI_OBJECT_STORAGE_ENDPOINT }),
       ...(config.OCI_STREAMING_ENDPOINT !== undefined && { streaming: config.OCI_STREAMING_ENDPOINT }),
+      ...(config.OCI_MONITORING_ENDPOINT !== undefined && { monitoring: config.OCI_MONITORING_ENDPOINT }),
+      ...(config.OCI_LOGGING_ENDPOINT !== undefined && { logging: config.OCI_LOGGING_ENDPOINT }),
     },
+    ...(config.OCI_METRICS_NAMESPACE !== undefined && {
+      monitoring: { namespace: config.OCI_METRICS_NAMESPACE, fleet: config.OCI_METRICS_FLEET },
+    }),
+    ...(config.AUDIT_LOG_OCID !== undefined && { auditLogId: config.AUDIT_LOG_OCID }),
   };
 }
 

@@ -207,3 +207,18 @@ describe("Redis settings", () => {
     ).toMatchObject({ durability: { level: "strict", replicas: 2 } });
   });
 });
+
+test.each([
+  [{ OCI_METRICS_NAMESPACE: "multi_agent" }, "OCI_METRICS_NAMESPACE is set without"],
+  [{ OCI_METRICS_NAMESPACE: "multi_agent", OCI_AUTH: "instance_principal" }, "OCI_METRICS_NAMESPACE is set without"],
+  [{ OCI_METRICS_NAMESPACE: "oci_compute" }, "OCI_METRICS_NAMESPACE must be"],
+  [{ AUDIT_LOG_OCID: "ocid1.log.oc1.iad.a" }, "AUDIT_LOG_OCID is set without OCI_AUTH"],
+  [{ AUDIT_LOG_OCID: "ocid1.bucket.oc1.iad.a" }, "AUDIT_LOG_OCID must be the OCID of a log"],
+  [{ OCI_AUTH: "local", AUDIT_LOG_OCID: "ocid1.log.oc1.iad.a" }, "OCI_LOGGING_ENDPOINT is not set"],
+  [
+    { OCI_AUTH: "local", OCI_METRICS_NAMESPACE: "multi_agent", OCI_COMPARTMENT_ID: "local" },
+    "OCI_MONITORING_ENDPOINT is not set",
+  ],
+])("%j is refused", (environment, problem) => {
+  expect(() => parseConfig(ociEnvironment, environment)).toThrow(problem);
+});

@@ -58,6 +58,7 @@ export function undoTasks(state: WorkflowState, ids: readonly string[], at: numb
         compensate: undefined,
         fallback: undefined,
         recovery: {},
+        revision: undefined,
         stage: { kind: "pending", since: at },
         attempt: 1,
         firstAttempt: 1,

@@ -13,10 +13,11 @@ export function workflowDeadline({ request, deadlinesFrom }: WorkflowState): num
   return deadline !== undefined && deadline > deadlinesFrom ? deadline : undefined;
 }
 
-/** When a task is to be done that is not; what it has done in time and nobody has judged yet is done. */
+/** When a task is to be done that is not; what it has done in time, and only its phases are to be judged, is done. */
 export function taskDeadline({ deadlinesFrom }: WorkflowState, { deadline, stage }: TaskState): number | undefined {
   if (deadline === undefined || deadline <= deadlinesFrom) return undefined;
-  return isSettled(stage) || stage.kind === "proposing" ? undefined : deadline;
+  const isDone = stage.kind === "proposing" || (stage.kind === "waiting" && stage.about === "plan");
+  return isSettled(stage) || isDone ? undefined : deadline;
 }
 
 /** When the workflow may start; 0 where nobody said. */

@@ -6,8 +6,10 @@ import { type Dispatch, schedulingOf } from "./dispatch.ts";
 import { StateDraft } from "./fold.ts";
 import { isParkedOn, judgeHandoff } from "./handoff.ts";
 import { lookAhead, type Wave } from "./look-ahead.ts";
-import { type AgentCatalog, planIssues } from "./plan.ts";
-import { PhaseRequest, type Priority } from "./request.ts";
+import type { AgentCatalog } from "./plan.ts";
+import { askAboutRequest, denialOf } from "./plan-approval.ts";
+import { askAboutProposal, judgeProposal } from "./proposal.ts";
+import type { Priority } from "./request.ts";
 import { recoveryEvent } from "./recover.ts";
 import { verdictFailure } from "./verdict.ts";
 import {
@@ -21,7 +23,6 @@ import {
   type WorkflowState,
 } from "./state.ts";
 import type { Gift } from "./wait.ts";
-import { z } from "zod";
 
 /**
  * The longest that an open workflow goes without somebody looking at it, in ms. A job that waits in its queue is looked
@@ -128,9 +129,10 @@ class Decider {
     if (this.#state.compensation) return this.#compensate(this.#state.compensation);
     if (this.#state.cancel) return this.#cancel(this.#state.cancel);
     const deadline = workflowDeadline(this.#state);
-    if (deadline !== undefined && deadline <= this.#look.now) return this.#abortOverdue(deadline);
+    if (deadline !== undefined && deadline <= this.#look.now) return this.#abort(overdueFailure("workflow", deadline));
     if (this.#state.status === "queued") return this.#waitForAdmission();
-    if (!this.#state.isPlanned) this.#plan();
+    if (this.#state.planGate?.kind === "denied") return this.#abort(denialOf(this.#state.planGate.reason));
+    if (!this.#state.isPlanned && !this.#plan()) return;
     this.#judgeExpired();
     this.#failOverdue();
     this.#expire();
@@ -150,6 +152,7 @@ class Decider {
   #goOn(): void {
     // Nobody is asked about what this very decision ends: an item that it opens is not there yet to expire.
     this.#quarantine();
+    this.#askAboutProposals();
     if (this.#state.status === "waiting" && !isParked(this.#state)) this.#emit({ type: "workflow.resumed", data: {} });
     this.#recover();
     this.#repair();
@@ -169,9 +172,8 @@ class Decider {
     this.#nextLook = Math.min(again, firstDeadline(this.#state));
   }
 
-  #abortOverdue(deadline: number): void {
-    this.#judgeProposals();
-    this.#endBy({ status: "aborted", error: overdueFailure("workflow", deadline) }, true);
+  #abort(error: Failure): void {
+    this.#endBy({ status: "aborted", error }, true);
   }
 
   #failOverdue(): void {
@@ -193,13 +195,12 @@ class Decider {
   }
 
   #cancel({ reason, compensate }: NonNullable<WorkflowState["cancel"]>): void {
-    // What has been done with phases to append is to be undone too.
-    if (compensate) this.#judgeProposals();
     this.#endBy({ status: "cancelled", ...(reason === undefined ? {} : { reason }) }, compensate === true);
   }
 
   /** Ends the workflow, or first has undone what it did; whatever is open is cancelled. */
   #endBy(end: CompensationEnd, isToBeUndone: boolean): void {
+    if (isToBeUndone) this.#closeProposals();
     const tasks = isToBeUndone ? tasksToUndo(this.#state) : [];
     for (const task of this.#state.tasks.values()) {
       if (isSettled(task.stage)) continue;
@@ -211,6 +212,18 @@ class Decider {
     this.#emit({ type: "workflow.compensating", data: { end, tasks } });
     this.#judgeHandoffs();
     this.#goOn();
+  }
+
+  /** What has been done with phases to append is to be undone too, though nothing will come of these. */
+  #closeProposals(): void {
+    const { defaults } = this.#look;
+    for (const task of this.#state.tasks.values()) {
+      const { stage, compensate, id: by } = task;
+      const isDone = stage.kind === "proposing" || (stage.kind === "waiting" && stage.proposal !== undefined);
+      if (!isDone || !compensate) continue;
+      this.#takeAway(task);
+      this.#emit({ type: "workflow.planned", data: { by, phases: [], defaults } });
+    }
   }
 
   #emitEnd(end: CompensationEnd): void {
@@ -229,6 +242,7 @@ class Decider {
     this.#judgeExpired();
     this.#expire();
     this.#carryOutVerdicts();
+    this.#judgeProposals();
     this.#judgeHandoffs();
     for (const { id: taskId, attempt } of newlyUndone(this.#state)) {
       this.#emit({ type: "task.compensated", taskId, attempt, data: {} });
@@ -237,12 +251,27 @@ class Decider {
     this.#goOn();
   }
 
-  #plan(): void {
+  /** Whether there is a plan now; not while a person is asked about that of the request. */
+  #plan(): boolean {
     const { defaults } = this.#look;
-    const data = requestedPhases(this.#state.request)
-      ? { by: "request", defaults }
-      : { by: "router", phases: [singleTask("planner", "planning")], defaults };
-    this.#emit({ type: "workflow.planned", data });
+    const { request, planGate: gate } = this.#state;
+    if (!requestedPhases(request)) {
+      const phases = [singleTask("planner", "planning")];
+      this.#emit({ type: "workflow.planned", data: { by: "router", phases, defaults } });
+      return true;
+    }
+    if (request.approvePlan && gate?.kind !== "approved") return this.#askAboutRequest();
+    if (this.#state.status === "waiting") this.#emit({ type: "workflow.resumed", data: {} });
+    const edited = gate?.kind === "approved" && gate.phases ? { phases: [...gate.phases] } : {};
+    this.#emit({ type: "workflow.planned", data: { by: "request", ...edited, defaults } });
+    return true;
+  }
+
+  #askAboutRequest(): false {
+    if (!this.#state.planGate) this.#emit(askAboutRequest(this.#state));
+    if (this.#state.status !== "waiting") this.#emit({ type: "workflow.waiting", data: {} });
+    this.#nextLook = Math.min(this.#nextLook, firstDeadline(this.#state));
+    return false;
   }
 
   #judgeExpired(): void {
@@ -291,32 +320,20 @@ class Decider {
   }
 
   #judgeProposals(): void {
-    for (const { id: taskId, agent, attempt, stage, origin } of this.#state.tasks.values()) {
-      if (stage.kind !== "proposing") continue;
-      const refuse = (message: string) =>
-        this.#emit({
-          type: "task.failed",
-          taskId,
-          attempt,
-          data: { error: { class: "data", code: "invalid-plan", message } },
-        });
-      if (!this.#look.agents.get(agent)?.mayPlan || origin?.grant.mayPlan === false) {
-        refuse(`agents of type ${agent} may not append phases`);
-        continue;
+    for (const task of this.#state.tasks.values()) {
+      const event = judgeProposal(this.#state, task, this.#look);
+      // A person has let it pass, and the workflow goes on.
+      if (event?.type === "workflow.planned" && this.#state.status === "waiting") {
+        this.#emit({ type: "workflow.resumed", data: {} });
       }
-      const parsed = z.array(PhaseRequest).safeParse(stage.append);
-      if (!parsed.success) {
-        refuse(z.prettifyError(parsed.error));
-        continue;
-      }
-      const before = this.#state.phases.map((phase) => phase.request);
-      const issues = planIssues(parsed.data, this.#look.agents, ["append"], before);
-      if (issues.length > 0) {
-        refuse(issues.map(({ path, message }) => `${path}: ${message}`).join("; "));
-        continue;
-      }
-      const { defaults } = this.#look;
-      this.#emit({ type: "workflow.planned", data: { by: taskId, phases: parsed.data, defaults } });
+      if (event) this.#emit(event);
+    }
+  }
+
+  #askAboutProposals(): void {
+    for (const task of this.#state.tasks.values()) {
+      const question = askAboutProposal(task);
+      if (question) this.#emit(question);
     }
   }
 

@@ -4,9 +4,11 @@ import { ItemDecision, OpenedItem, Quarantine } from "./item.ts";
 import type { Json } from "./json.ts";
 import { RecoveryTable } from "./recovery.ts";
 import { PhaseRequest, WorkflowRequest } from "./request.ts";
+import { Revision } from "./revision.ts";
 import { Postponement, SignalWait, TaskGrant } from "./wait.ts";
 
 const JsonValue = z.custom<Json>();
+const revisionDoc = { description: "what is wrong with the phases that it appended, for the next try" };
 const Scheduled = z.object({ taskId: z.string(), attempt: z.int(), dispatch: z.int() });
 
 /** A file that an agent made; the content is the blob of that hash. */
@@ -38,6 +40,17 @@ function taskEvent<T extends string, D extends z.ZodType>(type: T, data: D) {
     type: z.literal(type),
     taskId: z.string(),
     attempt: z.int(),
+    epoch: z.int().exactOptional(),
+    data,
+  });
+}
+
+/** Of a task, or of the whole workflow where a person is asked about its plan. */
+function itemEvent<T extends string, D extends z.ZodType>(type: T, data: D) {
+  return z.object({
+    type: z.literal(type),
+    taskId: z.string().exactOptional(),
+    attempt: z.int().exactOptional(),
     epoch: z.int().exactOptional(),
     data,
   });
@@ -86,6 +99,7 @@ export const EventBody = z.discriminatedUnion("type", [
   taskEvent("task.scheduled", z.object({ dispatch: z.int() })),
   taskEvent("task.started", z.object({ worker: z.string(), claim: z.int() })),
   taskEvent("task.progressed", z.object({ message: z.string() })),
+  taskEvent("state.changed", z.object({ name: z.string(), value: JsonValue })),
   taskEvent(
     "task.completed",
     z.object({
@@ -95,7 +109,7 @@ export const EventBody = z.discriminatedUnion("type", [
       append: z.array(z.unknown()).exactOptional(),
     }),
   ),
-  taskEvent("task.failed", z.object({ error: Failure })),
+  taskEvent("task.failed", z.object({ error: Failure, revision: Revision.exactOptional().meta(revisionDoc) })),
   taskEvent(
     "task.released",
     z.object({
@@ -110,6 +124,7 @@ export const EventBody = z.discriminatedUnion("type", [
       error: Failure,
       notBefore: z.int(),
       agent: z.string().exactOptional().meta({ description: "the fallback that takes over; left out for another try" }),
+      revision: Revision.exactOptional().meta(revisionDoc),
     }),
   ),
   taskEvent("task.timed_out", z.object({ timeoutMs: z.int() })),
@@ -158,8 +173,8 @@ export const EventBody = z.discriminatedUnion("type", [
   taskEvent("handoff.completed", z.object({ handoff: z.int() })),
   taskEvent("handoff.failed", z.object({ handoff: z.int(), error: Failure })),
   taskEvent("handoff.rolled_back", z.object({ handoff: z.int(), error: Failure })),
-  taskEvent("item.opened", OpenedItem),
-  taskEvent(
+  itemEvent("item.opened", OpenedItem),
+  itemEvent(
     "item.settled",
     z.object({
       item: z.string(),
@@ -170,7 +185,7 @@ export const EventBody = z.discriminatedUnion("type", [
       edit: JsonValue.exactOptional().meta({ description: "in place of the arguments" }),
     }),
   ),
-  taskEvent("item.expired", z.object({ item: z.string() })),
+  itemEvent("item.expired", z.object({ item: z.string() })),
   taskEvent("repair.applied", z.object({ kind: z.enum(["job-missing", "rebuilt"]), dispatch: z.int() })),
 ]);
 export type EventBody = z.infer<typeof EventBody>;

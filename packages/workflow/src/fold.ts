@@ -1,15 +1,19 @@
 import { undoTasks } from "./compensation.ts";
 import { addedPhases, type EventOf, type PlanDefaults, requestedPhases, type WorkflowEvent } from "./event.ts";
-import { type Failure, isolationDeaths } from "./failure.ts";
-import { itemIdOf, type ItemKind, itemSeqOf } from "./item.ts";
-import { needsOf } from "./plan.ts";
+import type { Failure } from "./failure.ts";
+import { itemIdOf } from "./item.ts";
+import { againAfter, isOpen, waitingFor } from "./item-stage.ts";
+import { plannedTasks } from "./planned-tasks.ts";
 import { recoveryOf } from "./recovery.ts";
+import { gateAfter, isAsked, type PlanGate } from "./plan-approval.ts";
+import type { Revision } from "./revision.ts";
 import type { PhaseRequest } from "./request.ts";
 import {
   fatalFailure,
   isSettled,
   type ItemVerdict,
   type PhaseState,
+  type Proposal,
   type TaskStage,
   type TaskState,
   type WorkflowState,
@@ -44,7 +48,9 @@ function submitted(id: string, event: WorkflowEvent & EventOf<"workflow.submitte
     tasks: new Map(),
     concurrency: 1,
     isPlanned: false,
+    planGate: undefined,
     signals: new Map(),
+    shared: new Map(),
     handoffs: new Map(),
     recovery: {},
     cancel: undefined,
@@ -57,25 +63,6 @@ function submitted(id: string, event: WorkflowEvent & EventOf<"workflow.submitte
     updatedAt: createdAt,
     endedAt: undefined,
   };
-}
-
-/** The stage of a task whose item has just been opened. */
-function waitingFor(item: string, { at, data }: WorkflowEvent & EventOf<"item.opened">): TaskStage {
-  const expiry = "expiresInMs" in data ? { expiresAt: at + data.expiresInMs } : {};
-  const failure = "error" in data.detail ? { error: data.detail.error } : {};
-  return { kind: "waiting", since: at, item, about: data.kind, ...expiry, ...failure };
-}
-
-/** Whether a task waits for this item, and nobody has said yet what is to become of it. */
-function isOpen(stage: TaskStage, item: string): stage is Extract<TaskStage, { kind: "waiting" }> {
-  if (stage.kind !== "waiting" || stage.verdict !== undefined) return false;
-  return itemSeqOf(stage.item) === itemSeqOf(item);
-}
-
-/** How a task goes on that a person lets try again: one in quarantine alone, any other with its attempts anew. */
-function againAfter({ attempt }: TaskState, about: ItemKind): Partial<TaskState> {
-  const again = { attempt: attempt + 1, dispatch: 0 };
-  return about === "quarantine" ? { ...again, deaths: isolationDeaths } : { ...again, firstAttempt: attempt + 1 };
 }
 
 /** Whether the plan is not there yet: all that stands is the planner's own task. */
@@ -157,18 +144,22 @@ export class StateDraft {
       case "task.progressed":
       case "task.quarantined":
         return;
+      case "state.changed": {
+        const { name, value } = event.data;
+        return this.#set({ shared: new Map(this.#state.shared).set(name, { value, version: event.seq }) });
+      }
       case "repair.applied":
         return this.#repaired(event);
       case "item.opened":
-        return this.#stage(event.taskId, waitingFor(itemIdOf(this.#state.id, event.seq), event));
+        return this.#asked(event);
       case "item.settled":
         return this.#settled(event);
       case "item.expired":
-        return this.#judged(event.taskId, event.data.item, { kind: "expired" });
+        return this.#expired(event);
       case "task.completed":
         return this.#completed(event);
       case "task.failed":
-        return this.#failed(event.taskId, event.data.error, event.at);
+        return this.#failed(event.taskId, event.data.error, event.at, event.data.revision);
       case "task.timed_out":
         return this.#failed(
           event.taskId,
@@ -235,6 +226,7 @@ export class StateDraft {
   #reopen(at: number): void {
     const { endedAt, status, request } = this.#state;
     if (endedAt !== undefined && status !== "failed" && status !== "aborted") return;
+    this.#set({ planGate: undefined });
     for (const task of this.#tasks.values()) {
       // Who handed over does it again, and hands over anew.
       if (!task.origin && (task.stage.kind === "cancelled" || fatalFailure(task))) this.#reopenTask(task, at);
@@ -354,16 +346,41 @@ export class StateDraft {
   }
 
   #retrying({ taskId, at, attempt, data }: WorkflowEvent & EventOf<"task.retrying">): void {
-    const { notBefore, agent } = data;
+    const { notBefore, agent, revision } = data;
     const change = { attempt, dispatch: 0 };
-    // The fallback takes over once, with attempts of its own, and is not blamed for who died before.
-    const takeOver = agent === undefined ? {} : { agent, fallback: undefined, firstAttempt: attempt, deaths: 0 };
+    // Phases that were refused spend no attempt: the work itself has not failed.
+    const anew = revision === undefined ? {} : { revision, firstAttempt: attempt };
+    // The fallback takes over once, with attempts of its own, and is not blamed for who died before, nor for its phases.
+    const own = { fallback: undefined, firstAttempt: attempt, deaths: 0, revision: undefined };
+    const takeOver = agent === undefined ? anew : { agent, ...own };
     this.#stage(taskId, { kind: "pending", since: at, notBefore }, { ...change, ...takeOver });
   }
 
+  #asked(event: WorkflowEvent & EventOf<"item.opened">): void {
+    const { seq, at, taskId } = event;
+    const item = itemIdOf(this.#state.id, seq);
+    if (taskId === undefined) return this.#set({ planGate: { kind: "asked", item, since: at } });
+    this.#stage(taskId, waitingFor(item, event, this.#tasks.get(taskId)?.stage));
+  }
+
+  #expired({ taskId, at, data: { item } }: WorkflowEvent & EventOf<"item.expired">): void {
+    if (taskId === undefined) return this.#set({ planGate: undefined });
+    const stage = this.#tasks.get(taskId)?.stage;
+    // What is planned is still to be asked about: nobody has said anything against it.
+    if (stage && isOpen(stage, item) && stage.proposal) {
+      return this.#stage(taskId, { kind: "proposing", since: at, ...stage.proposal });
+    }
+    this.#judged(taskId, item, { kind: "expired" });
+  }
+
   #settled({ taskId, at, data }: WorkflowEvent & EventOf<"item.settled">): void {
+    if (taskId === undefined) {
+      if (isAsked(this.#state.planGate, data.item)) this.#set({ planGate: gateAfter(data) });
+      return;
+    }
     const task = this.#tasks.get(taskId);
     if (!task || !isOpen(task.stage, data.item)) return;
+    if (task.stage.proposal) return this.#settledPlan(taskId, task.stage.proposal, gateAfter(data), at);
     switch (data.decision) {
       case "approve":
       case "edit":
@@ -380,6 +397,16 @@ export class StateDraft {
       case "abort":
         return this.#ended(task, at, data.decision);
     }
+  }
+
+  /** A plan that is denied ends the workflow, and the next look says so. */
+  #settledPlan(taskId: string, { output, append }: Proposal, word: PlanGate, since: number): void {
+    if (word.kind !== "approved") {
+      this.#set({ planGate: word });
+      return this.#stage(taskId, { kind: "proposing", since, output, append });
+    }
+    const phases = word.phases ? [...word.phases] : append;
+    this.#stage(taskId, { kind: "proposing", since, output, append: phases, isApproved: true });
   }
 
   #judged(taskId: string, item: string, verdict: ItemVerdict): void {
@@ -399,22 +426,23 @@ export class StateDraft {
     );
   }
 
-  #failed(taskId: string, error: Failure, at: number): void {
+  #failed(taskId: string, error: Failure, at: number, revision?: Revision): void {
     const task = this.#tasks.get(taskId);
     if (!task) return;
+    const told = revision === undefined ? {} : { revision };
     // What a person has given up is not tried again.
     const next = task.stage.kind === "waiting" ? "fail" : recoveryOf(task, error, this.#state.recovery);
     switch (next) {
       case "retry":
-        return this.#stage(taskId, { kind: "failing", since: at, error });
+        return this.#stage(taskId, { kind: "failing", since: at, error }, told);
       case "fallback":
       case "escalate":
-        return this.#stage(taskId, { kind: "failing", since: at, error, next });
+        return this.#stage(taskId, { kind: "failing", since: at, error, next }, told);
       case "fail":
-        return this.#stage(taskId, { kind: "failed", at, error });
+        return this.#stage(taskId, { kind: "failed", at, error }, told);
       case "abort":
         // Whoever handed it over is told, and ends the workflow or does not.
-        return this.#stage(taskId, { kind: "failed", at, error, ...(task.origin ? {} : { ends: "workflow" }) });
+        return this.#stage(taskId, { kind: "failed", at, error, ...(task.origin ? {} : { ends: "workflow" }) }, told);
     }
   }
 
@@ -431,7 +459,7 @@ export class StateDraft {
     if (proposer?.stage.kind === "proposing") {
       this.#stage(by, { kind: "completed", at: event.at, output: proposer.stage.output });
     }
-    const { request } = this.#state;
+    const { request, status } = this.#state;
     const phases = addedPhases(event, request);
     if (!this.#state.isPlanned) {
       this.#phases.length = 0;
@@ -442,47 +470,17 @@ export class StateDraft {
       recovery: defaults.recovery ?? {},
       defaultAttempts: defaults.attempts,
       isPlanned: true,
-      status: by === "router" ? "planning" : "running",
+      status: by === "router" ? "planning" : phases.length > 0 ? "running" : status,
       concurrency: request.concurrency ?? defaults.concurrency,
     });
   }
 
-  #addPhases(phases: readonly PhaseRequest[], { attempts }: PlanDefaults, at: number): void {
+  #addPhases(phases: readonly PhaseRequest[], defaults: PlanDefaults, at: number): void {
     const all = [...this.#phases.map((phase) => phase.request), ...phases];
-    for (const phase of phases) this.#addPhase(all, phase, attempts, at);
-  }
-
-  #addPhase(all: readonly PhaseRequest[], request: PhaseRequest, defaultAttempts: number, at: number): void {
-    const phase = this.#phases.length;
-    this.#phases.push({ request, open: request.tasks.length });
-    request.tasks.forEach((task, index) =>
-      this.#tasks.set(task.id, {
-        id: task.id,
-        phase,
-        agent: task.agent,
-        input: task.input,
-        needs: needsOf(all, phase, index),
-        dependsOn: task.dependsOn ?? [],
-        priority: task.priority ?? this.#state.request.priority ?? "normal",
-        timeoutMs: task.timeoutMs,
-        deadline: task.deadline === undefined ? undefined : Date.parse(task.deadline),
-        attempts: task.retry?.attempts ?? defaultAttempts,
-        backoffMs: task.retry?.backoffMs ?? 1000,
-        fallback: task.fallback,
-        recovery: task.recovery ?? {},
-        undoes: undefined,
-        onFailure: task.onFailure ?? "fail",
-        compensate: task.compensate,
-        doneSeq: 0,
-        origin: undefined,
-        stage: { kind: "pending", since: at },
-        attempt: 1,
-        firstAttempt: 1,
-        dispatch: 0,
-        epoch: 0,
-        deaths: 0,
-        startedAt: undefined,
-      }),
-    );
+    for (const request of phases) {
+      const tasks = plannedTasks(this.#state, all, this.#phases.length, defaults, at);
+      this.#phases.push({ request, open: tasks.length });
+      for (const task of tasks) this.#tasks.set(task.id, task);
+    }
   }
 }

@@ -87,8 +87,10 @@ function forkPlaces(log: readonly WorkflowEvent[]): Set<number> {
   return places;
 }
 
-function factsOf({ tasks }: WorkflowState): EventBody[] {
+function factsOf({ tasks, planGate }: WorkflowState): EventBody[] {
   const facts: EventBody[] = [];
+  // The question is the source's, and the word against the plan too: here it is asked anew.
+  if (planGate && planGate.kind !== "approved") facts.push({ type: "item.expired", data: { item: planGate.item } });
   for (const { id: taskId, attempt, epoch, stage } of tasks.values()) {
     if (!isUnderWay(stage)) continue;
     const at = epoch > 0 ? { taskId, attempt, epoch } : { taskId, attempt };

@@ -78,6 +78,7 @@ export function targetTask(
     backoffMs: limits.backoffMs,
     fallback: undefined,
     recovery: {},
+    revision: undefined,
     undoes: undefined,
     onFailure: "continue",
     compensate: undefined,

@@ -1,11 +1,19 @@
 import { z } from "zod";
 import { Failure } from "./failure.ts";
 import type { Json } from "./json.ts";
+import { PhaseRequest } from "./request.ts";
 
 const JsonValue = z.custom<Json>((value) => value !== undefined, "is required");
 
 /** What may wait for a person. */
-export const ItemKind = z.enum(["approval", "compensation-failed", "escalation", "outcome-unknown", "quarantine"]);
+export const ItemKind = z.enum([
+  "approval",
+  "compensation-failed",
+  "escalation",
+  "outcome-unknown",
+  "plan",
+  "quarantine",
+]);
 export type ItemKind = z.infer<typeof ItemKind>;
 
 /** What a person may say about it; which of these, the kind of the item tells. */
@@ -28,6 +36,7 @@ const decisions: Readonly<Record<ItemKind, readonly ItemDecision[]>> = {
   "compensation-failed": ["retry", "ignore"],
   escalation: ["retry", "skip", "abort"],
   "outcome-unknown": ["happened", "not-happened", "fail"],
+  plan: ["approve", "deny", "edit"],
   quarantine: ["retry", "fail"],
 };
 
@@ -79,6 +88,15 @@ export type Grant = z.infer<typeof Grant>;
 export const Escalation = z.object({ error: Failure, attempts: z.int().meta({ description: "made so far" }) });
 export type Escalation = z.infer<typeof Escalation>;
 
+/** A plan that is to run, which a person is asked about first. */
+export const PlanToApprove = z.object({
+  by: z.string().meta({ description: "`request`, or the id of the task that planned" }),
+  tasks: z.int().meta({ description: "how many" }),
+  phases: z.array(PhaseRequest).exactOptional().meta({ description: "left out above 32 KB" }),
+  phasesBytes: z.int(),
+});
+export type PlanToApprove = z.infer<typeof PlanToApprove>;
+
 /** What is told about an item when it opens. */
 export const OpenedItem = z.discriminatedUnion("kind", [
   z.object({
@@ -90,6 +108,7 @@ export const OpenedItem = z.discriminatedUnion("kind", [
   z.object({ kind: z.literal("compensation-failed"), summary: z.string(), detail: Escalation }),
   z.object({ kind: z.literal("escalation"), summary: z.string(), detail: Escalation }),
   z.object({ kind: z.literal("outcome-unknown"), summary: z.string(), detail: Doubt }),
+  z.object({ kind: z.literal("plan"), summary: z.string(), detail: PlanToApprove }),
   z.object({ kind: z.literal("quarantine"), summary: z.string(), detail: Quarantine }),
 ]);
 export type OpenedItem = z.infer<typeof OpenedItem>;

@@ -1,5 +1,6 @@
 import type { AgentDescriptor } from "./ports.ts";
-import { type Issue, jsonPointer, maxTasks, type PhaseRequest, type TaskRequest } from "./request.ts";
+import { type Issue, jsonPointer } from "./issue.ts";
+import { maxTasks, type PhaseRequest, type TaskRequest } from "./request.ts";
 import { findTemplates } from "./template.ts";
 
 /** What plan rules need to know of the agent types there are. */

@@ -3,7 +3,8 @@ import type { ApprovalRequest, Doubt } from "./item.ts";
 import type { Budget, HoldAnswer, Spend } from "./cost.ts";
 import type { Failure } from "./failure.ts";
 import type { Json } from "./json.ts";
-import type { PhaseRequest } from "./request.ts";
+import type { Revision } from "./revision.ts";
+import type { SharedAccess } from "./shared.ts";
 import type { HandoffRequest, Postponement, SignalWait, TaskGrant } from "./wait.ts";
 
 /** Content-addressed storage: a blob is named by the SHA-256 (hex) of its bytes and never changes. */
@@ -39,6 +40,8 @@ export interface ClaimedTask {
   budget?: Budget;
   /** Begins the keys of its steps where the agent took over from another, whose steps are not its own. */
   scope?: string;
+  /** What was wrong with the phases that it appended last, where it is to make them anew. */
+  revision?: Revision;
   /** W3C trace context of the claim, where it is traced. */
   traceparent?: string;
 }
@@ -82,6 +85,8 @@ export interface Journal {
   hold(hold: string, atMost: Spend): Promise<HoldAnswer>;
   /** Ends a hold whose call certainly cost nothing. One that is never ended counts as spent. */
   release(hold: string): Promise<void>;
+  /** Reads or changes what the agents of the workflow share; the result of the step, or undefined where there is no room. */
+  share(access: SharedAccess): Promise<RecordedStep | undefined>;
   /** Says that an effect is about to happen; it may happen once this resolves. */
   intend(entry: IntendedEffect): Promise<void>;
   /** Keeps the result of an effect in place of its intent. */
@@ -94,7 +99,7 @@ export interface Journal {
 
 /** How a claimed task ended, as its executor sees it. */
 export type TaskOutcome =
-  | { kind: "completed"; output: Json; artifacts?: Artifact[]; append?: PhaseRequest[] }
+  | { kind: "completed"; output: Json; artifacts?: Artifact[]; append?: unknown[] }
   | { kind: "failed"; error: Failure }
   /** An effect may have happened and nobody knows: the task waits for a person, its attempt unspent. */
   | { kind: "parked"; doubt: Doubt }

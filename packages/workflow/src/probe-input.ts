@@ -1,7 +1,7 @@
 import { z } from "zod";
 import { AgentType } from "./ids.ts";
 import type { Json } from "./json.ts";
-import { type Issue, jsonPointer } from "./request.ts";
+import { type Issue, jsonPointer } from "./issue.ts";
 import { SignalName } from "./wait.ts";
 
 /** Longest output that the probe makes by itself: above what any task may give, and bounded. */

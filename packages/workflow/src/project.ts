@@ -90,7 +90,8 @@ export function projectTask(
     id: task.id,
     phase: state.phases[task.phase]?.request.name ?? "",
     agent: task.agent,
-    status: statusOf(task),
+    // A person is asked about the plan, so that its first tasks wait for them.
+    status: stage.kind === "pending" && waitingFor?.reason === "person" ? "waiting" : statusOf(task),
     attempt: task.attempt,
     dependsOn: [...task.dependsOn],
     ...(waitingFor ? { waitingFor } : {}),

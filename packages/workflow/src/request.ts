@@ -54,6 +54,9 @@ export const WorkflowRequest = z
     input: z.union([z.string(), z.record(z.string(), JsonValue)]),
     plan: PlanRequest.exactOptional(),
     agent: AgentType.exactOptional(),
+    approvePlan: z.boolean().exactOptional().meta({
+      description: "whether a person is to approve what is planned before it runs, be it asked for or made by agents",
+    }),
     priority: Priority.exactOptional(),
     deadline: z.iso.datetime({ offset: true }).exactOptional(),
     startAt: z.iso.datetime({ offset: true }).exactOptional(),
@@ -73,14 +76,3 @@ export const WorkflowRequest = z
     message: "give a plan or an agent, not both",
   });
 export type WorkflowRequest = z.infer<typeof WorkflowRequest>;
-
-/** One thing that is wrong with a request, at a JSON pointer (RFC 6901) into it. */
-export interface Issue {
-  path: string;
-  code: string;
-  message: string;
-}
-
-export function jsonPointer(path: readonly PropertyKey[]): string {
-  return path.map((part) => `/${String(part).replaceAll("~", "~0").replaceAll("/", "~1")}`).join("");
-}

@@ -6,7 +6,10 @@ import type { ItemKind } from "./item.ts";
 import type { Json } from "./json.ts";
 import type { Needs } from "./plan.ts";
 import type { AgentRecovery, Recoverable } from "./recovery.ts";
+import type { PlanGate } from "./plan-approval.ts";
+import type { Revision } from "./revision.ts";
 import type { PhaseRequest, Priority, TaskRequest, WorkflowRequest } from "./request.ts";
+import type { SharedValue } from "./shared.ts";
 import type { WorkflowStatus } from "./view.ts";
 import type { Gift, Postponement, SignalWait } from "./wait.ts";
 
@@ -36,13 +39,15 @@ export type TaskStage =
       verdict?: ItemVerdict;
       /** Of the attempt that a person is asked about. */
       error?: Failure;
+      /** What the task has done and appends, where they are asked about that. */
+      proposal?: Proposal;
     }
   /** For something that no person of the inbox gives. No worker has it. */
   | { kind: "parked"; since: number; awaits: SignalWait | { handoff: number } }
   /** The attempt failed; another is made unless the fallback takes over, or a person is asked. */
   | { kind: "failing"; since: number; error: Failure; next?: "fallback" | "escalate" }
   /** Done, with phases to append that nobody has looked at yet. */
-  | { kind: "proposing"; since: number; output: TaskOutput; append: unknown[] }
+  | ({ kind: "proposing"; since: number; isApproved?: true } & Proposal)
   | { kind: "completed"; at: number; output: TaskOutput }
   /** Done, and undone. */
   | { kind: "compensated"; at: number }
@@ -52,6 +57,12 @@ export type TaskStage =
 
 /** Why a task fails that has waited for a person: they gave it up, or said nothing in time. */
 export type ItemVerdict = { kind: "given-up"; reason: string } | { kind: "expired" };
+
+/** What a task has done, and the phases that are to follow. */
+export interface Proposal {
+  output: TaskOutput;
+  append: unknown[];
+}
 
 /** What a task gave: the log holds it up to 1 KB, beyond that only its size. */
 export interface TaskOutput {
@@ -77,6 +88,8 @@ export interface TaskState extends Recoverable {
   readonly compensate: TaskRequest["compensate"] | undefined;
   /** Place of the line that completed it; 0 before. */
   readonly doneSeq: number;
+  /** What was wrong with the phases that it appended last; undefined while nothing was. */
+  readonly revision: Revision | undefined;
   /** Undefined for a task of the plan. */
   readonly origin: TaskOrigin | undefined;
   readonly stage: TaskStage;
@@ -108,8 +121,12 @@ export interface WorkflowState {
   /** Most tasks dispatched at once, over the whole workflow. */
   readonly concurrency: number;
   readonly isPlanned: boolean;
+  /** Undefined while nobody was asked about the plan of the request, and nobody has denied one. */
+  readonly planGate: PlanGate | undefined;
   /** By name the places of the signals that have come, in order. */
   readonly signals: ReadonlyMap<string, readonly number[]>;
+  /** What its agents share, by name. */
+  readonly shared: ReadonlyMap<string, SharedValue>;
   /** By their numbers. */
   readonly handoffs: ReadonlyMap<number, HandoffState>;
   /** What is done about failures of tasks that do not say it themselves. */

@@ -1,6 +1,7 @@
 import type { WorkflowEvent } from "./event.ts";
 import type { Unforkable } from "./fork.ts";
 import type { WorkflowRequest } from "./request.ts";
+import type { Issue } from "./issue.ts";
 import type { ItemDecision, ItemKind } from "./item.ts";
 import type { Json } from "./json.ts";
 import type {
@@ -126,7 +127,7 @@ export interface Verdict {
   reason?: string;
   /** Of an effect that happened; null unless given. */
   result?: Json;
-  /** In place of the arguments that were to be approved. */
+  /** In place of the arguments, or the plan, that were to be approved. */
   edit?: Json;
 }
 
@@ -136,7 +137,9 @@ export type SettleOutcome =
   | { kind: "already-settled" }
   | { kind: "unknown" }
   /** Items of that kind are not settled so. */
-  | { kind: "refused"; decisions: readonly ItemDecision[] };
+  | { kind: "refused"; decisions: readonly ItemDecision[] }
+  /** What is to come in the place of what was asked cannot, and the item stays open. */
+  | { kind: "invalid"; issues: readonly Issue[] };
 
 /** What waits for a person. As in `WorkflowStore`, another tenant's is as one that does not exist. */
 export interface Inbox {

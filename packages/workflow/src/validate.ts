@@ -1,22 +1,38 @@
 import { type AgentCatalog, planIssues } from "./plan.ts";
 import { probeInputIssues } from "./probe-input.ts";
-import { type Issue, jsonPointer, type WorkflowRequest } from "./request.ts";
+import { type Issue, jsonPointer } from "./issue.ts";
+import type { PhaseRequest, WorkflowRequest } from "./request.ts";
 
 /** The agent type that tests drive a fleet with. */
 const probe = "probe";
 
-/** Every input that goes to a probe as the request stands, with its place. */
-function probeInputs(request: WorkflowRequest): { input: unknown; path: PropertyKey[] }[] {
-  const planned = request.plan?.phases.flatMap((phase, p) =>
+/** Every input that goes to a probe as the phases stand, with its place. */
+function probeInputs(
+  phases: readonly PhaseRequest[],
+  below: readonly PropertyKey[],
+): { input: unknown; path: PropertyKey[] }[] {
+  return phases.flatMap((phase, p) =>
     phase.tasks.flatMap(({ agent, input, compensate }, t) => {
-      const at = ["plan", "phases", p, "tasks", t];
+      const at = [...below, p, "tasks", t];
       return [
         ...(agent === probe ? [{ input, path: [...at, "input"] }] : []),
         ...(compensate?.agent === probe ? [{ input: compensate.input, path: [...at, "compensate", "input"] }] : []),
       ];
     }),
   );
-  return planned ?? (request.agent === probe ? [{ input: request.input, path: ["input"] }] : []);
+}
+
+/** Everything that is wrong with the phases that a client or a person gives, which follow on those `before`. */
+export function phaseIssues(
+  phases: readonly PhaseRequest[],
+  agents: AgentCatalog,
+  at: readonly PropertyKey[],
+  before: readonly PhaseRequest[] = [],
+): Issue[] {
+  return [
+    ...planIssues(phases, agents, at, before),
+    ...probeInputs(phases, at).flatMap(({ input, path }) => under(path, probeInputIssues(input))),
+  ];
 }
 
 function under(path: readonly PropertyKey[], issues: readonly Issue[]): Issue[] {
@@ -32,8 +48,8 @@ export function validateRequest(request: WorkflowRequest, agents: AgentCatalog):
       ? []
       : [{ path: "/agent", code: "unknown-agent", message: `no agent of type ${wanted} is known` }]),
     ...timeIssues(request),
-    ...(plan ? planIssues(plan.phases, agents) : []),
-    ...probeInputs(request).flatMap(({ input, path }) => under(path, probeInputIssues(input))),
+    ...(plan ? phaseIssues(plan.phases, agents, ["plan", "phases"]) : []),
+    ...(agent === probe ? under(["input"], probeInputIssues(request.input)) : []),
   ];
 }
 

@@ -11,9 +11,10 @@ export function verdictFailure(about: ItemKind, deaths: number, verdict: ItemVer
   switch (about) {
     case "approval":
       return { class: "cancelled", code: "denied", message: `a person denied what the task was about to do${because}` };
-    // What is said about these carries itself out, for the failure is known.
+    // What is said about these carries itself out, for the failure is known; a denied plan ends the workflow.
     case "compensation-failed":
     case "escalation":
+    case "plan":
       return { class: "unknown", code: "unexpected", message: `a person gave the task up${because}` };
     case "outcome-unknown":
       return { class: "unknown", code: "outcome-unknown", message: `an effect was left in doubt${because}` };

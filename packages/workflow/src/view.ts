@@ -1,7 +1,7 @@
 import { z } from "zod";
 import { Artifact } from "./event.ts";
 import { Failure } from "./failure.ts";
-import { Approval, Doubt, Escalation, ItemDecision, ItemKind, Quarantine } from "./item.ts";
+import { Approval, Doubt, Escalation, ItemDecision, ItemKind, PlanToApprove, Quarantine } from "./item.ts";
 import type { Json } from "./json.ts";
 import { PlanRequest, Priority } from "./request.ts";
 
@@ -156,6 +156,7 @@ export const ItemView = z.object({
     Quarantine.extend({ attempt: z.int() }),
     Approval.extend({ attempt: z.int() }),
     Escalation.extend({ attempt: z.int() }),
+    PlanToApprove.extend({ attempt: z.int().exactOptional() }),
   ]),
   decisions: z.array(ItemDecision),
   openedAt: Time,

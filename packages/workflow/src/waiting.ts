@@ -86,6 +86,8 @@ function pendingWait(
   const startAt = state.status === "queued" ? startOf(state) : 0;
   if (startAt > 0) return { reason: "schedule", since, until: time(startAt) };
   if (!isReady(state, task)) return { reason: "dependency", since };
+  const { planGate: gate } = state;
+  if (gate?.kind === "asked") return { reason: "person", since: time(gate.since), item: gate.item };
   if (notBefore !== undefined) return { reason: "retry-backoff", since, until: time(notBefore) };
   return { reason: "concurrency", since };
 }

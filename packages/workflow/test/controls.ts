@@ -105,6 +105,12 @@ const headstrong: Decide = (state, look) => {
   return waiting && decision.after.endedAt === undefined ? withSchedule(decision, waiting) : decision;
 };
 
+/** Runs what is planned without asking the person who wants to be asked. */
+const bold: Decide = (state, look) => {
+  const { approvePlan: _, ...request } = state.request;
+  return decide({ ...state, request }, look);
+};
+
 /** Forgets between two calls when tasks have started. */
 const forgetful: typeof fold = (id, state, events) => {
   if (!state) return fold(id, state, events);
@@ -162,6 +168,11 @@ export const controls: readonly Control[] = [
     mistake: "a task that waits for a person is scheduled without their word",
     property: "validity",
     tampering: { decide: headstrong },
+  },
+  {
+    mistake: "a plan runs that nobody has approved",
+    property: "validity",
+    tampering: { decide: bold },
   },
   { mistake: "the fold forgets times between two calls", property: "oneFold", tampering: { fold: forgetful } },
   {

@@ -379,49 +379,6 @@ describe("the end", () => {
   });
 });
 
-describe("phases that a task proposes", () => {
-  const proposing = (agent: string, append: unknown[]) =>
-    running(parallel([task("a", { agent })]), [
-      lines.scheduled("a"),
-      lines.started("a"),
-      { type: "task.completed", taskId: "a", attempt: 1, epoch: 1, data: { outputBytes: 2, output: "", append } },
-    ]);
-
-  test("are appended, and run in the same look", () => {
-    const { events, after } = decide(
-      proposing("planner", parallel([task("b", { input: "{{tasks.a.output}}" })])),
-      look,
-    );
-    expect(events.map(({ type }) => type)).toEqual(["workflow.planned", "task.scheduled"]);
-    expect(after.tasks.get("b")).toMatchObject({ phase: 1, stage: { kind: "scheduled" } });
-  });
-
-  test("may be none", () => {
-    expect(typesOf(proposing("planner", []))).toEqual(["workflow.planned", "workflow.completed"]);
-  });
-
-  test.each([
-    ["by an agent that may not plan", "worker", parallel([task("b")]), "may not append"],
-    ["that are no phases", "planner", [{ name: "x" }], "tasks"],
-    ["with a task that is there already", "planner", parallel([task("a")]), "/append/0/tasks/0/id"],
-    [
-      "for an agent that nobody knows",
-      "planner",
-      parallel([task("b", { agent: "nobody" })]),
-      "/append/0/tasks/0/agent",
-    ],
-  ])("%s fail it with class data", (_, agent, append, message) => {
-    const { events } = decide(proposing(agent, append), look);
-    expect(events[0]).toMatchObject({
-      type: "task.failed",
-      taskId: "a",
-      data: { error: { class: "data", code: "invalid-plan" } },
-    });
-    expect(JSON.stringify(events[0])).toContain(message);
-    expect(events.at(-1)?.type).toBe("workflow.failed");
-  });
-});
-
 describe("completions that want no look", () => {
   const all = ["a", "b", "c", "d"];
   const scheduled = all.map((id) => lines.scheduled(id));

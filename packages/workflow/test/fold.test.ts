@@ -14,6 +14,17 @@ const phases = parallel(
   [task("c", { retry: { attempts: 2, backoffMs: 7 }, priority: "high" })],
 );
 
+test("what agents share is what was set last, and its version is the place of that line", () => {
+  const set = (name: string, value: number): EventBody => {
+    return { type: "state.changed", taskId: "a", attempt: 1, epoch: 1, data: { name, value } };
+  };
+  const { shared, seq } = running(parallel([task("a")]), [set("n", 1), set("m", 2), set("n", 3)]);
+  expect([...shared]).toEqual([
+    ["n", { value: 3, version: seq }],
+    ["m", { value: 2, version: seq - 1 }],
+  ]);
+});
+
 test("a log begins with workflow.submitted", () => {
   expect(() => fold(workflowId, undefined, [])).toThrow("does not begin");
   expect(() => fold(workflowId, undefined, numbered([{ type: "workflow.started", data: {} }]))).toThrow(

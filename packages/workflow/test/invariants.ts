@@ -1,7 +1,9 @@
 import {
+  type EventOf,
   fold,
   isOutstanding,
   isSettled,
+  maxRevisions,
   type PhaseRequest,
   type TaskStage,
   type TaskState,
@@ -21,6 +23,11 @@ export interface Violation {
   seq: number;
   detail: string;
 }
+
+type ItemEvent = Extract<WorkflowEvent, { type: "item.opened" | "item.settled" | "item.expired" }>;
+
+/** A line about a task. */
+type TaskEvent = Extract<WorkflowEvent, { taskId: string }> | (ItemEvent & { taskId: string });
 
 /** One step of a workflow or a task, as docs/state-machine.md draws it. */
 export interface Step {
@@ -83,6 +90,8 @@ class Walk {
       case "workflow.planned":
         if (before.isPlanned && before.tasks.get(event.data.by)?.stage.kind !== "proposing")
           report("validity", "a plan of nobody");
+        if (before.request.approvePlan && !isAllowed(before, event.data))
+          report("validity", "a plan that nobody allowed");
         return;
       case "workflow.compensating":
         return this.#judgeUndoing(before, event.data.tasks, report);
@@ -96,15 +105,13 @@ class Walk {
         return;
       case "task.started":
       case "task.progressed":
+      case "state.changed":
       case "task.completed":
       case "task.failed":
       case "task.released":
       case "task.timed_out":
       case "task.crashed":
       case "task.quarantined":
-      case "item.opened":
-      case "item.settled":
-      case "item.expired":
       case "handoff.requested":
       case "handoff.accepted":
       case "handoff.completed":
@@ -114,6 +121,16 @@ class Walk {
       case "task.cancelled":
       case "task.compensated":
         return this.#judgeTask(before, event, report);
+      case "item.opened":
+      case "item.settled":
+      case "item.expired": {
+        const { taskId } = event;
+        if (taskId !== undefined) return this.#judgeTask(before, { ...event, taskId }, report);
+        const isOpen = before.planGate?.kind === "asked" && event.type !== "item.opened";
+        const isNew = before.planGate === undefined && event.type === "item.opened";
+        if (before.isPlanned || (!isOpen && !isNew)) report("validity", `the plan is ${before.planGate?.kind}`);
+        return;
+      }
       case "workflow.completed":
         for (const { id, stage, onFailure } of before.tasks.values()) {
           if (!isSettled(stage)) report("validity", `${id} is ${stage.kind}`);
@@ -168,11 +185,7 @@ class Walk {
     }
   }
 
-  #judgeTask(
-    before: WorkflowState,
-    event: Extract<WorkflowEvent, { taskId: string }>,
-    report: (rule: Rule, detail: string) => void,
-  ): void {
+  #judgeTask(before: WorkflowState, event: TaskEvent, report: (rule: Rule, detail: string) => void): void {
     const task = before.tasks.get(event.taskId);
     if (!task) return report("validity", `${event.taskId} is not in the plan`);
     const { kind } = task.stage;
@@ -189,7 +202,12 @@ class Walk {
       return;
     }
     if (event.type === "task.retrying") {
-      const { agent } = event.data;
+      const { agent, revision } = event.data;
+      if (revision) {
+        const isNext = revision.number === (task.revision?.number ?? 0) + 1 && revision.number <= maxRevisions;
+        if (kind !== "proposing" || !isNext) report("validity", `${task.id} is ${kind}, and told ${revision.number}`);
+        return;
+      }
       if (kind !== "failing" || event.attempt !== task.attempt + 1) report("validity", `${task.id} is ${kind}`);
       if (agent !== undefined && agent !== task.fallback) report("validity", `${agent} takes ${task.id} over`);
       if (agent === undefined && event.attempt - task.firstAttempt >= task.attempts)
@@ -216,6 +234,10 @@ class Walk {
     }
     if (event.type === "task.quarantined" || (event.type === "item.opened" && event.data.kind === "quarantine")) {
       if (kind !== "condemned") report("validity", `${task.id} is ${kind}`);
+      return;
+    }
+    if (event.type === "item.opened" && event.data.kind === "plan") {
+      if (kind !== "proposing") report("validity", `${task.id} is ${kind}`);
       return;
     }
     if (event.type === "item.opened" && ["escalation", "compensation-failed"].includes(event.data.kind)) {
@@ -245,6 +267,14 @@ class Walk {
     const all = outstanding.reduce((sum, count) => sum + count, 0);
     if (all > after.concurrency) report("concurrency", `${all} at once`);
   }
+}
+
+/** Whether a person has allowed what is planned, or nobody has to: the planner itself, and nothing. */
+function isAllowed({ planGate, tasks }: WorkflowState, { by, phases }: EventOf<"workflow.planned">["data"]): boolean {
+  if (by === "router" || phases?.length === 0) return true;
+  if (by === "request") return planGate?.kind === "approved";
+  const stage = tasks.get(by)?.stage;
+  return stage?.kind === "proposing" && stage.isApproved === true;
 }
 
 /** The tasks that must be settled before this one, read straight from the contract. */

@@ -8,6 +8,7 @@ import {
   itemIdOf,
   type ItemKind,
   type Json,
+  type PhaseRequest,
   schedulingOf,
   type TaskRequest,
   type Wave,
@@ -53,9 +54,11 @@ export type LookCause = "admission" | "fact" | "again" | "lease" | "takeover" | 
 /** An item that waits for a person. */
 export interface OpenItem {
   id: string;
-  taskId: string;
-  attempt: number;
+  /** The task that asks, and its attempt; none where it is about the plan of the request. */
+  at: { taskId?: string; attempt?: number };
   kind: ItemKind;
+  /** Where it is about a plan. */
+  phases?: readonly PhaseRequest[];
   /** Whether it waits only for a time. */
   expires: boolean;
 }
@@ -349,11 +352,13 @@ export class ModelStore {
   }
 
   /** Whether the word of a person was taken: the first one on an item is. */
-  answer({ id, taskId, attempt }: OpenItem, decision: ItemDecision): boolean {
+  answer({ id, at, phases }: OpenItem, decision: ItemDecision): boolean {
     if (this.#closed()) return false;
     const isOpen = this.#items.delete(id) || this.#defect === "items-are-settled-again";
     if (!isOpen) return false;
-    this.#append([{ type: "item.settled", taskId, attempt, data: { item: id, decision, by: "person" } }]);
+    // Whoever edits puts the same plan in its place: what comes of it is then the same.
+    const edit = decision === "edit" && phases ? { edit: { phases } as unknown as Json } : {};
+    this.#append([{ type: "item.settled", ...at, data: { item: id, decision, by: "person", ...edit } }]);
     this.#wantLook();
     return true;
   }
@@ -413,7 +418,9 @@ export class ModelStore {
       if (event.type !== "item.opened") continue;
       const { taskId, attempt, data } = event;
       const id = itemIdOf(workflowId, seq);
-      this.#items.set(id, { id, taskId, attempt, kind: data.kind, expires: "expiresInMs" in data });
+      const at = { ...(taskId !== undefined && { taskId }), ...(attempt !== undefined && { attempt }) };
+      const plan = data.kind === "plan" && data.detail.phases ? { phases: data.detail.phases } : {};
+      this.#items.set(id, { id, at, kind: data.kind, expires: "expiresInMs" in data, ...plan });
     }
   }
 

@@ -1,6 +1,7 @@
 import {
   type FailureClass,
   isRetryable,
+  maxRevisions,
   type PhaseRequest,
   planIssues,
   type Priority,
@@ -27,6 +28,8 @@ export interface Behaviour {
   asks?: { expiresInMs?: number } | "signal" | "handoff" | "refused";
   /** What a planner appends; may be nonsense. */
   append?: unknown[];
+  /** What it appends at first, before it is told what is wrong with that. */
+  draft?: unknown[];
 }
 
 /** What goes wrong on the way. A worker that hands its task back is no fault: it ends as if it had not. */
@@ -89,7 +92,7 @@ interface TaskSeed {
   asks: { expiresInMs?: number } | "signal" | "handoff" | "refused" | undefined;
   timeoutMs: number | undefined;
   deadlineMs: number | undefined;
-  append: "none" | "sequential" | "parallel" | "invalid" | "forbidden";
+  append: "none" | "sequential" | "parallel" | "mended" | "invalid" | "forbidden";
 }
 
 const often = <T>(usual: T, rarer: fc.Arbitrary<T>, weight = 3) =>
@@ -143,7 +146,11 @@ const taskSeed = (withTimeouts: boolean): fc.Arbitrary<TaskSeed> =>
     deadlineMs: withTimeouts
       ? often<number | undefined>(undefined, fc.constantFrom(0, 300, 1000, 4000, 9000, 30_000), 3)
       : fc.constant(undefined),
-    append: often<TaskSeed["append"]>("none", fc.constantFrom("sequential", "parallel", "invalid", "forbidden"), 7),
+    append: often<TaskSeed["append"]>(
+      "none",
+      fc.constantFrom("sequential", "parallel", "mended", "invalid", "forbidden"),
+      3,
+    ),
   });
 
 const phaseSeed = (withTimeouts: boolean) =>
@@ -242,7 +249,7 @@ function built(
   seeds: readonly PhaseSeed[],
   concurrency: number | undefined,
   planning: Planning | undefined,
-  more: Pick<WorkflowRequest, "startAt" | "deadline">,
+  more: Pick<WorkflowRequest, "approvePlan" | "startAt" | "deadline">,
 ) {
   // Any task may depend on any other, as far as that makes no circle; else on the ones before it.
   const free = phasesOf(seeds, (_, count) => count);
@@ -262,6 +269,7 @@ function built(
         doubts,
         ...given("asks", asks),
         ...(append === "none" ? {} : { append: appended(id, append) }),
+        ...(append === "mended" ? { draft: appended(id, "invalid") } : {}),
       });
     });
   const plan = planning ? undefined : { phases };
@@ -289,11 +297,14 @@ export function scenarios(faults: Faults, { timeouts = false, persistent = false
       concurrency: often<number | undefined>(undefined, fc.integer({ min: 1, max: 4 }), 1),
       planning: often<Planning | undefined>(undefined, planning),
       retries: persistent ? fc.constant(enoughRetries) : fc.nat(faults.retries ? 2 : 0),
+      // What a person says about a plan is not the same in every order.
+      approvePlan: timeouts ? often(false, fc.constant(true), 2) : fc.constant(false),
       times: timeouts ? often<Times>({}, times, 4) : fc.constant<Times>({}),
       choices: fc.array(fc.nat(9999), { maxLength: 400, size: "max" }),
     })
-    .map(({ seeds, concurrency, planning, retries, times: { startMs, deadlineMs }, choices }) => ({
+    .map(({ seeds, concurrency, planning, retries, approvePlan, times: { startMs, deadlineMs }, choices }) => ({
       ...built(persistent ? seeds.map(withoutLoss) : seeds, concurrency, planning, {
+        ...given("approvePlan", approvePlan || undefined),
         ...given("startAt", timeAfter(startMs)),
         ...given("deadline", timeAfter(deadlineMs)),
       }),
@@ -330,7 +341,9 @@ function lastAttempt(task: TaskRequest, { failures, failure, append }: Behaviour
   if (failures >= first && !isRetryable(failure)) return first;
   if (failures >= last) return last;
   const isRefused = append !== undefined && (agent !== "planner" || isNonsense(append));
-  return isRefused ? Math.max(first, failures + 1) : "done";
+  // A planner is told twice what is wrong, each time for another try.
+  const tries = agent === "planner" ? maxRevisions : 0;
+  return isRefused ? Math.max(first, failures + 1) + tries : "done";
 }
 
 // The generator makes one kind of nonsense only: phases named so.

@@ -419,7 +419,8 @@ class Simulation {
 
   #record(writer: Writer, { attempt }: Dispatch, spec: TaskRequest): readonly Dispatch[] {
     const { taskId, epoch } = writer;
-    const { failures, failure, append } = this.#behaviour(taskId);
+    const { failures, failure, append: mended, draft } = this.#behaviour(taskId);
+    const append = draft && attempt === failures + 1 ? draft : mended;
     const at = { taskId, attempt, epoch };
     if (attempt <= failures) {
       const error = { class: failure, code: "planned", message: "as told" };

@@ -140,6 +140,78 @@ describeRealRedis("approvals", () => {
     );
   });
 
+  describe.concurrent("a plan that wants to be approved", () => {
+    const asking = (...ids: string[]) => ({
+      ...planOf(
+        together(
+          "p",
+          ids.map((id) => probe(id, { output: id, steps: [{ tool: "unsafe" }] })),
+        ),
+      ),
+      approvePlan: true,
+    });
+
+    test(
+      "is shown whole, and nothing of it runs before a person has said so",
+      { timeout: 60_000 },
+      async ({ expect }) => {
+        const { id, item } = await parked(fleet, asking("a"));
+        expect(item).toMatchObject({
+          kind: "plan",
+          decisions: ["approve", "deny", "edit"],
+          detail: { by: "request", tasks: 1, phases: asking("a").plan?.phases },
+        });
+        expect(item).not.toHaveProperty("taskId");
+        expect((await fleet.client.get(id)).tasks).toMatchObject([
+          { status: "waiting", waitingFor: { reason: "person", item: item.id } },
+        ]);
+        expect(await effectsOf(fleet, id)).toEqual([]);
+        await fleet.client.settle(item.id, { decision: "approve", reason: "fine" });
+        expect(await fleet.client.wait(id)).toMatchObject({ status: "completed", result: { output: "a" } });
+        expect((await collect(fleet.client.events(id))).find(({ type }) => type === "item.settled")).toMatchObject({
+          data: { item: item.id, decision: "approve", reason: "fine", by: expect.stringMatching(/^\w{8}$/) },
+        });
+      },
+    );
+
+    test("is replaced by an edit, once that is a plan", { timeout: 60_000 }, async ({ expect }) => {
+      const { id, item } = await parked(fleet, asking("a"));
+      const wire = new Wire(fleet.ready);
+      const edit: unknown = {
+        phases: [{ ...together("q", [probe("b", { sleepMs: -1 }), { ...probe("b"), agent: "nobody" }]) }],
+      };
+      const refused = await wire.call(`POST /v1/inbox/${item.id}`, { body: { decision: "edit", edit } });
+      expect(refused.status).toBe(400);
+      expect(refused.json).toMatchObject({
+        code: "invalid-body",
+        errors: [
+          { path: "/edit/phases/0/tasks/1/id", code: "duplicate-task" },
+          { path: "/edit/phases/0/tasks/1/agent", code: "unknown-agent" },
+          { path: "/edit/phases/0/tasks/0/input/sleepMs", code: "invalid-input" },
+        ],
+      });
+      expect((await fleet.client.inbox({ workflowId: id })).items).toEqual([item]);
+      await fleet.client.settle(item.id, {
+        decision: "edit",
+        edit: { phases: [{ name: "q", parallel: true, tasks: [{ id: "b", agent: "probe", input: { output: 2 } }] }] },
+      });
+      const view = await fleet.client.wait(id);
+      expect(view).toMatchObject({ status: "completed", result: { output: 2 }, plan: { phases: [{ name: "q" }] } });
+      expect(view.tasks.map((task) => task.id)).toEqual(["b"]);
+    });
+
+    test("aborts the workflow with the reason where it is denied", { timeout: 60_000 }, async ({ expect }) => {
+      const { id, item } = await parked(fleet, asking("a", "b"));
+      await fleet.client.settle(item.id, { decision: "deny", reason: "not today" });
+      expect(await fleet.client.wait(id)).toMatchObject({
+        status: "aborted",
+        error: { class: "cancelled", code: "plan-denied", message: "a person denied the plan: not today" },
+        tasks: [{ status: "cancelled" }, { status: "cancelled" }],
+      });
+      expect(await effectsOf(fleet, id)).toEqual([]);
+    });
+  });
+
   test(
     "a task that waits holds no worker and no place: as many as one likes may wait at once",
     { timeout: 90_000 },
@@ -172,10 +244,17 @@ describeRealRedis("approvals across a restart of everything", () => {
       let after: Fleet | undefined;
       try {
         ({ id, item } = await parked(before, oneAsks));
+        const plan = await parked(before, {
+          ...planOf(together("p", [probe("b", { output: "ran" })])),
+          approvePlan: true,
+        });
         await before.stop("SIGKILL");
         await until(() => !before.leavesAny(), { what: "the end of all processes" });
         after = await Fleet.start({ args: onlyProbes(1), dataDir: before.ready.dataDir });
         expect((await after.client.inbox({ workflowId: id })).items).toEqual([item]);
+        expect((await after.client.inbox({ workflowId: plan.id })).items).toEqual([plan.item]);
+        await after.client.settle(plan.item.id, { decision: "approve" });
+        expect(await after.client.wait(plan.id)).toMatchObject({ status: "completed", result: { output: "ran" } });
         expect(await after.client.get(id)).toMatchObject({ status: "waiting", tasks: [{ status: "waiting" }] });
         await after.client.settle(item.id, { decision: "approve" });
         expect(await after.client.wait(id)).toMatchObject({

@@ -9,6 +9,8 @@ import { Fleet, onlyProbes } from "./fleet.ts";
 import { workspace } from "./flotilla.ts";
 
 const Output = z.object({ claim: z.int(), executedSteps: z.int(), replayedSteps: z.int() });
+/** Long enough to be there when the fleet shrinks; the figures of docs/operations/scaling.md are those of 60_000. */
+const taskMs = 40_000;
 const hpa = join(workspace, "kubernetes/base/agent/hpa.yaml");
 
 describeRealRedis("a local fleet that scales", () => {
@@ -92,9 +94,8 @@ describeRealRedis("a local fleet that scales", () => {
     }
   });
 
-  test("from ten to two under 50 tasks of a minute, each goes on at its step within 10 s, at the same attempt", async () => {
-    const stepMs = 2000;
-    const steps = Array.from({ length: 30 }, () => ({ tool: "idempotent", sleepMs: stepMs }));
+  test("from ten to two under 50 long tasks, each goes on at its step within 10 s, at the same attempt", async () => {
+    const steps = Array.from({ length: taskMs / 2000 }, () => ({ tool: "idempotent", sleepMs: 2000 }));
     const fleet = await Fleet.start({
       autoscale: true,
       args: [...onlyProbes(2), "--hpa", await quick(10, 25)],

@@ -15,7 +15,7 @@ import { invalidBody, notFound, Problem } from "../problem.ts";
 import { ItemParameters } from "../query.ts";
 import { idOf } from "./workflows.ts";
 
-/** A person's word stands in the journal itself, which holds no more than this of one step. */
+/** What an effect gave stands in the journal itself, which holds no more than this of one step. */
 const maxWordBytes = 32_768;
 const maxWordDepth = 32;
 
@@ -31,7 +31,9 @@ const SettleRequest = z
   .strictObject({
     decision: ItemDecision,
     reason: z.string().max(1000).exactOptional(),
-    edit: Word.exactOptional().meta({ description: "with `edit`: what may be done in place of what was asked" }),
+    edit: JsonValue.exactOptional().meta({
+      description: "with `edit`: what may be done in place of what was asked, at most 32 KB; or another plan",
+    }),
     result: Word.exactOptional().meta({ description: "with `happened`: what the effect gave; null unless given" }),
   })
   .refine(({ decision, edit }) => (edit === undefined) === (decision !== "edit"), {
@@ -91,6 +93,8 @@ export function inboxRoutes(app: FastifyInstance, { inbox }: { inbox: Inbox }): 
           throw notFound();
         case "already-settled":
           throw new Problem("already-settled", "the item was settled before, or its workflow is over");
+        case "invalid":
+          throw invalidBody(outcome.issues);
         case "refused": {
           const message = `this item is settled with ${outcome.decisions.join(", ")}`;
           throw invalidBody([{ path: "/decision", code: "invalid-value", message }]);

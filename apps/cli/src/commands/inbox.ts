@@ -1,19 +1,24 @@
-import type { ItemView } from "@flotilla/workflow";
+import type { ItemView, Json, PlanToApprove } from "@flotilla/workflow";
 import { ItemDecision, ItemKind } from "@flotilla/workflow";
 import { type Command, Option } from "commander";
 import { z } from "zod";
 import type { CommandHost } from "../action.ts";
 import { addConnectionOptions, connectFleet, connectionOptions } from "../connect.ts";
 import { exitCode } from "../exit.ts";
-import { jsonFrom } from "../request.ts";
+import { jsonFrom, readPlan } from "../request.ts";
 
 /** Adds the commands for what waits for a person: `inbox`, `approve`, `deny` and `settle`. */
 export function addInboxCommands(host: CommandHost): void {
   addInbox(host);
   const approve = host.parent.command("approve");
-  addWord(host, approve, "approve", "let a task do what it asks approval for, exactly as `flotilla inbox` shows it");
+  addWord(
+    host,
+    approve,
+    "approve",
+    "let a task do what it asks approval for, or a plan run, exactly as `flotilla inbox` shows it",
+  );
   const deny = host.parent.command("deny");
-  addWord(host, deny, "deny", "refuse a task what it asks approval for: the task fails");
+  addWord(host, deny, "deny", "refuse a task what it asks approval for: it fails; or a plan: its workflow is aborted");
   addSettle(host);
 }
 
@@ -83,18 +88,22 @@ function addSettle({ parent, act }: CommandHost): void {
     )
     .addOption(new Option("--reason <text>", "kept in the log of the workflow"))
     .addOption(new Option("--result <json>", "with `happened`: what the effect gave"))
-    .addOption(new Option("--edit <json>", "with `edit`: what may be done in place of what was asked"));
+    .addOption(new Option("--edit <json>", "with `edit`: what may be done in place of what was asked"))
+    .addOption(
+      new Option("--plan <file>", "with `edit` of a plan: JSON file with the one to run").conflicts(["edit", "result"]),
+    );
   const options = z.object({
     ...connectionOptions,
     decision: ItemDecision,
     reason: z.string().exactOptional(),
     result: z.string().exactOptional(),
     edit: z.string().exactOptional(),
+    plan: z.string().exactOptional(),
   });
   act(addConnectionOptions(command), options, async ({ options, config, terminal }, item = "") => {
     const { decision, reason } = options;
     const result = options.result === undefined ? {} : { result: jsonFrom("--result", options.result) };
-    const edit = options.edit === undefined ? {} : { edit: jsonFrom("--edit", options.edit) };
+    const edit = await editFrom(options);
     const client = await connectFleet(options, config);
     const verdict = { decision, ...(reason !== undefined && { reason }), ...result, ...edit };
     const settled = await client.settle(item, verdict, { signal: terminal.interrupted });
@@ -104,12 +113,31 @@ function addSettle({ parent, act }: CommandHost): void {
   });
 }
 
+/** What a person puts in the place of what was asked, where they do. Throws with 2 where it cannot be read. */
+async function editFrom({ edit, plan }: { edit?: string; plan?: string }): Promise<{ edit?: Json }> {
+  if (edit !== undefined) return { edit: jsonFrom("--edit", edit) };
+  // Parsed from JSON, and no more than that.
+  return plan === undefined ? {} : { edit: (await readPlan(plan)) as unknown as Json };
+}
+
 function describeItem({ id, kind, summary, decisions, openedAt, expiresAt, detail }: ItemView): string[] {
   return [
     `${id}  ${kind}  ${openedAt}${expiresAt === undefined ? "" : `, expires ${expiresAt}`}`,
     `  ${summary}`,
     ...("key" in detail ? [`  key ${detail.key}`] : []),
+    ...("tasks" in detail ? describePlan(detail) : []),
     ...("arguments" in detail ? [`  arguments ${JSON.stringify(detail.arguments)}`] : []),
     `  settle with --decision ${decisions.join(" | ")}`,
   ];
+}
+
+/** A line for each task; of a plan that an item does not show whole, where it stands. */
+function describePlan({ by, phases, phasesBytes }: PlanToApprove): string[] {
+  if (!phases) {
+    const where = by === "request" ? "`flotilla get`" : `\`flotilla events\`, where ${by} is completed`;
+    return [`  ${phasesBytes} bytes of JSON: see ${where}`];
+  }
+  return phases.flatMap(({ name, tasks }) =>
+    tasks.map(({ id, agent, input }) => `  ${name}/${id}  ${agent}  ${JSON.stringify(input)}`),
+  );
 }

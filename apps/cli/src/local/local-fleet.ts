@@ -168,6 +168,8 @@ async function startOci({ config, dataDir }: LocalFleetOptions, crew: Crew): Pro
     OCI_COMPARTMENT_ID: "local",
     OCI_OBJECT_STORAGE_ENDPOINT: url,
     OCI_STREAMING_ENDPOINT: url,
+    OCI_MONITORING_ENDPOINT: url,
+    OCI_LOGGING_ENDPOINT: url,
   };
 }
 

@@ -105,7 +105,9 @@ export class ProgressTracker {
         return `${event.taskId} failed: ${event.data.error.message} (${event.data.error.code})`;
       case "task.retrying":
         this.#set(event.taskId, { state: "retrying", message: event.data.error.message });
-        return `${event.taskId} will be tried again`;
+        return event.data.revision
+          ? `${event.taskId} is told what is wrong with its plan: ${event.data.error.message}`
+          : `${event.taskId} will be tried again`;
       case "task.timed_out":
         return `${event.taskId} ran out of time`;
       case "task.crashed":
@@ -127,17 +129,18 @@ export class ProgressTracker {
         return "goes on";
       case "item.opened":
         this.#set(event.taskId, { state: "waiting", message: event.data.summary });
-        return `${event.taskId} waits for a person: ${event.data.summary}`;
+        return `${event.taskId ?? "the workflow"} waits for a person: ${event.data.summary}`;
       case "item.settled":
         this.#set(event.taskId, { state: "pending" });
-        return `${event.taskId}: a person decided ${event.data.decision}`;
+        return `${event.taskId ?? "the plan"}: a person decided ${event.data.decision}`;
       case "workflow.compensating":
         return `what was done is undone: ${event.data.tasks.join(", ")}`;
       case "task.compensated":
         return `${event.taskId} is undone`;
       case "item.expired":
-        return `${event.taskId}: nobody answered in time`;
+        return `${event.taskId ?? "the plan"}: nobody answered in time`;
       case "task.quarantined":
+      case "state.changed":
       case "repair.applied":
         return undefined;
     }
@@ -152,8 +155,8 @@ export class ProgressTracker {
     return `planned by ${by}: ${phases.map(phaseLine).join(", ")}`;
   }
 
-  #set(taskId: string, change: Partial<TaskProgress>): void {
-    const task = this.#tasks.get(taskId);
+  #set(taskId: string | undefined, change: Partial<TaskProgress>): void {
+    const task = taskId === undefined ? undefined : this.#tasks.get(taskId);
     if (!task) return;
     delete task.waits;
     Object.assign(task, change);

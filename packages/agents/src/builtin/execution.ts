@@ -3,13 +3,22 @@ import { type Agent, defineAgent } from "../agent.ts";
 import { brief, groundRules } from "./brief.ts";
 import { writeReport } from "./artifacts.ts";
 import { makeReport, Report } from "./report.ts";
-import { Analysis, DocsFolder, type Searched } from "./schema.ts";
+import { Analysis, DocsFolder, type Searched, SentBack } from "./schema.ts";
 
-const Input = z.object({ question: z.string().min(1), docs: DocsFolder, analysis: Analysis });
+const Input = z.object({
+  question: z.string().min(1),
+  docs: DocsFolder,
+  analysis: Analysis,
+  sentBack: SentBack.exactOptional().meta({ description: "what a review refused of the answer before" }),
+});
 
 const task =
   "Write the answer to the question from the points, in the language of the question: short paragraphs, the direct " +
   "answer first, each resting on the points that it names by id. Write nothing that their quotations do not say.";
+
+const again =
+  " An earlier answer was reviewed: the paragraphs in `sentBack` did not hold, for the reasons that are given. Write an " +
+  "answer that does not repeat what was wrong with them.";
 
 /** Writes the cited report, as `report.md` for people and `report.json` for programs. */
 export function createExecution(): Agent<z.infer<typeof Input>, Report> {
@@ -19,7 +28,7 @@ export function createExecution(): Agent<z.infer<typeof Input>, Report> {
     input: Input,
     output: Report,
 
-    async run(ctx, { question, analysis: { points, searched } }) {
+    async run(ctx, { question, analysis: { points, searched }, sentBack }) {
       const about = { question, model: ctx.modelName, workflowId: ctx.workflowId };
       if (points.length === 0) {
         return { output: await writeReport(ctx, makeReport(about, [], reasonFor(searched))) };
@@ -37,8 +46,9 @@ export function createExecution(): Agent<z.infer<typeof Input>, Report> {
       });
       const { paragraphs } = await ctx.generate({
         system: groundRules,
-        prompt: brief(task, {
+        prompt: brief(sentBack ? task + again : task, {
           question,
+          ...(sentBack && { sentBack }),
           points: points.map(({ citations }, at) => ({ id: at + 1, quotes: citations.map(({ quote }) => quote) })),
         }),
         answer: { name: "answer", schema: Answer },

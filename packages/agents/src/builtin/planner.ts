@@ -80,7 +80,17 @@ function planFor(plannerId: string, { docs, subQuestions }: Output): PhaseReques
     {
       name: "review",
       parallel: false,
-      tasks: [{ id: "review", agent: "review", input: { ...about, report: "{{tasks.execution.output}}" } }],
+      tasks: [
+        {
+          id: "review",
+          agent: "review",
+          input: {
+            ...about,
+            report: "{{tasks.execution.output}}",
+            author: { task: "execution", analysis: "analysis" },
+          },
+        },
+      ],
     },
   ];
 }

@@ -41,3 +41,6 @@ const Point = z.object({ citations: z.array(Citation).min(1), score: z.number() 
 
 /** The output of the analysis. */
 export const Analysis = z.object({ points: z.array(Point), searched: Searched });
+
+/** What a review sends back to whoever wrote the report: the paragraphs that do not hold, and why. */
+export const SentBack = z.object({ paragraphs: z.array(z.object({ text: z.string(), reason: z.string() })).min(1) });

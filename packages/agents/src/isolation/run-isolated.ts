@@ -111,6 +111,8 @@ function ask(journal: Journal, asked: JournalCall): Promise<JournalAnswer> {
       return journal.hold(...asked.args);
     case "release":
       return journal.release(...asked.args);
+    case "share":
+      return journal.share(...asked.args);
     case "intend":
       return journal.intend(...asked.args);
     case "conclude":

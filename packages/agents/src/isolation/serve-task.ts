@@ -1,4 +1,4 @@
-import type { Executor, HoldAnswer, Journal, JournalEntry } from "@flotilla/workflow";
+import type { Executor, HoldAnswer, Journal, JournalEntry, RecordedStep } from "@flotilla/workflow";
 import { type JournalAnswer, type JournalCall, offWire, onWire, type ToTask, type ToWorker } from "./messages.ts";
 
 /**
@@ -38,6 +38,7 @@ class RemoteJournal {
     record: async (...args) => void (await this.#call({ name: "record", args })),
     hold: (...args) => this.#call({ name: "hold", args }) as Promise<HoldAnswer>,
     release: async (...args) => void (await this.#call({ name: "release", args })),
+    share: (...args) => this.#call({ name: "share", args }) as Promise<RecordedStep | undefined>,
     intend: async (...args) => void (await this.#call({ name: "intend", args })),
     conclude: async (...args) => void (await this.#call({ name: "conclude", args })),
     withdraw: async (...args) => void (await this.#call({ name: "withdraw", args })),

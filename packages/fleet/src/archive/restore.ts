@@ -3,6 +3,7 @@ import { fold, isSettled } from "@flotilla/workflow";
 import { tagOf } from "../keys.ts";
 import { eventOf } from "../log.ts";
 import type { Scripts } from "../scripts.ts";
+import { sharedFields } from "../shared-fields.ts";
 import { specsOfEvent } from "../spec.ts";
 import type { History } from "./archive.ts";
 
@@ -48,6 +49,7 @@ export async function restore(
   const index: Record<string, string | number> = {
     ...Object.fromEntries(specFields(state, history)),
     ...fields,
+    ...Object.fromEntries(sharedFields(state)),
     ...(history.hasEnded ? {} : Object.fromEntries(open.map(closed))),
     incarnation: incarnation + 1,
     shipped: history.hasEnded ? lines.length : 0,

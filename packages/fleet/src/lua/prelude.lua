@@ -20,7 +20,8 @@ local EXPORTER = SHARD .. ':exporter' -- holder and until: the one supervisor th
 -- has the workflow, or ''), cancel (1 once asked for), undoing (1 once what was done is
 -- being undone), items (those that are open); input (JSON); by task `spec:<task>` and `claim:<task>`; by hash of
 -- the idempotency key of a retry `retry:<hash>`, of a signal `signal:<hash>`, which is the hash of its body; by the seq of a settled item `answer:<seq>`, which is the hash of what
--- was said by whom, a blank, and when; by number `wave:<n>`, which is 'quiet completions in it', 'whether
+-- was said by whom, a blank, and when; by name `shared:<name>`,
+-- which is the version, a blank, and the value (JSON) that agents share, with sharedBytes of all; by number `wave:<n>`, which is 'quiet completions in it', 'whether
 -- another follows (0 | 1)', 'task:agent:priority' of each of its tasks, comma separated, each followed by a blank, then
 -- the event (JSON).
 -- Of calls of models: microUsd, inputTokens, outputTokens that were spent; heldMicroUsd and heldTokens, set apart for
@@ -38,6 +39,8 @@ local function listKey(tenant) return SHARD .. ':list:' .. tenant end
 local function statusListKey(tenant, status) return SHARD .. ':list:' .. tenant .. ':' .. status end
 local function tagListKey(tenant, tag, value) return SHARD .. ':list:' .. tenant .. ':tag:' .. tag .. '=' .. value end
 local RELAY_EVERY_MS = 1000
+
+local function tallyKey(minute) return SHARD .. ':tally:' .. minute end -- series -> what the fleet counted in that minute
 
 local function leaseMember(id, task) return id .. '|' .. task end
 
@@ -123,6 +126,7 @@ local function claimField(task) return 'claim:' .. task end
 local function specField(task) return 'spec:' .. task end
 local function waveField(number) return 'wave:' .. number end
 local function holdField(hold) return 'hold:' .. hold end
+local function sharedField(name) return 'shared:' .. name end
 local function answerField(seq) return 'answer:' .. seq end
 
 -- Gives back what was set apart for a call of a model.

@@ -105,21 +105,24 @@ describeRealRedis("after a total loss", () => {
       const known = await journal.load();
       if (++claims === 1) {
         await journal.record({ key: "done", inputHash: "h", result: 1 });
+        await journal.share({ key: "set", inputHash: "h", name: "n", change: { version: 0, value: 1 } });
         await journal.intend({ key: "begun", inputHash: "h", intent: { class: "unsafe", key: "k" } });
         await release;
       }
-      return { kind: "completed", output: known.map(({ key }) => key).toSorted() };
+      const shared = await journal.share({ key: "see", inputHash: "h", name: "n" });
+      return { kind: "completed", output: [known.map(({ key }) => key).toSorted(), shared?.result ?? null] };
     });
     const id = await fleet.submit(planOf(phase("p", [task("t", { act: "steps" })])));
     await until(async () => (await fleet.connection.exists(`{s00}:wf:${id}:journal:t`)) === 1, { what: "a step" });
-    await until(async () => (await fleet.connection.hlen(`{s00}:wf:${id}:journal:t`)) === 2, { what: "an intent" });
+    await until(async () => (await fleet.connection.hlen(`{s00}:wf:${id}:journal:t`)) === 3, { what: "an intent" });
     await archived(id);
     await loseEverything();
     const report = await rebuild(options());
     expect(report.unproven).toEqual({ idempotent: 0, queryable: 0, unsafe: 1 });
     open();
     const run = await fleet.end(id);
-    expect(run.view.result).toEqual(["begun", "done"]);
+    const shared = { value: { isSet: false, value: 1, version: expect.any(Number) } };
+    expect(run.view.result).toEqual([["begun", "done", "set"], shared]);
   });
 
   test("lists, idempotency keys, retries, open items and API keys are back", async () => {
@@ -134,12 +137,15 @@ describeRealRedis("after a total loss", () => {
     const { id } = await fleet.store.submit(tenant, request, idempotency);
     const done = await fleet.run(planOf(phase("p", [task("t")])));
     await until(async () => (await fleet.store.get(tenant, id))?.status === "waiting", { what: "the item" });
+    const signal = () => fleet.store.signal(tenant, id, { name: "s", by: "me" }, { key: "told", bodyHash: "h" });
+    expect((await signal())?.kind).toBe("sent");
     const before = await fleet.store.inbox.list({ tenant, limit: 10 });
     await archived(id, done.id);
     await loseEverything();
     expect(await rebuild(options())).toMatchObject({ found: 2, open: 1, ended: 1 });
 
     expect(await fleet.store.submit(tenant, request, idempotency)).toMatchObject({ kind: "repeated", id });
+    expect((await signal())?.kind).toBe("repeated");
     const listed = await fleet.store.list({ tenant, tag: { key: "team", value: "red" }, limit: 10 });
     expect(listed?.workflows.map((one) => one.id)).toEqual([id]);
     expect((await fleet.store.list({ tenant, status: "completed", limit: 10 }))?.workflows).toHaveLength(1);
@@ -148,6 +154,37 @@ describeRealRedis("after a total loss", () => {
     expect(after?.items.map((item) => item.id)).toEqual(before?.items.map((item) => item.id));
     expect((await fleet.store.get(tenant, done.id))?.result).toBe("t");
     expect(await fleet.connection.scard("{s00}:active")).toBe(0);
+  });
+
+  test("undoing goes on where it was: what was undone is not undone again", async () => {
+    const { act, open, runs } = gate();
+    const undone: string[] = [];
+    fleet.acts.set("undo", async (claimed, ...rest) => {
+      if (claimed.taskId === "a~undo") await act(claimed, ...rest);
+      undone.push(claimed.taskId);
+      return { kind: "completed", output: null };
+    });
+    fleet.acts.set("fail", () =>
+      Promise.resolve({ kind: "failed", error: { class: "data", code: "bad", message: "as told" } }),
+    );
+    const undoable = (name: string) => task(name, name, { compensate: { agent: "worker", input: { act: "undo" } } });
+    const id = await fleet.submit(
+      planOf(
+        phase("work", [undoable("a"), undoable("b")], { parallel: false }),
+        phase("end", [task("bad", { act: "fail" }, { onFailure: "compensate" })]),
+      ),
+    );
+    await until(() => runs.length === 1, { what: "the second undoing" });
+    await archived(id);
+    await loseEverything();
+    expect(await rebuild(options())).toMatchObject({ open: 1, released: 1, unreadable: [] });
+    await until(() => runs.length === 2, { what: "the second undoing again" });
+    open();
+    const run = await fleet.end(id);
+    expect(run.view).toMatchObject({ status: "failed", compensation: "done" });
+    expect(statuses(run)).toEqual({ a: "compensated", b: "compensated", bad: "failed" });
+    // The worker of before the loss was let go on as well, and what it says is refused.
+    expect(undone.filter((name) => name === "b~undo")).toHaveLength(1);
   });
 
   test("it is refused where workflows live, and with force leaves them as they are", async () => {

@@ -90,6 +90,10 @@ const writes: Record<string, (shard: Shard, id: string, writer: Writer) => Promi
   "step withdrawal": (shard, id, writer) => shard.write(id, "a", writer, "withdrawal", "kept", ""),
   "step paid": (shard, id, writer) => shard.write(id, "a", writer, "paid", "late", "1 1 1 - 1"),
   "step release": (shard, id, writer) => shard.write(id, "a", writer, "release", "kept", ""),
+  share: async (shard, id, writer) => {
+    const answer = await shard.share(id, "a", writer, "late", "n", 0, 1);
+    return typeof answer === "object" ? "kept" : answer;
+  },
   hold: (shard, id, writer) => shard.hold(id, "a", writer, "late", [1, 1], ["", ""]),
   "step progress": (shard, id, writer) => shard.progress(id, "a", writer),
   "record completed": (shard, id, writer) => shard.record(id, "a", writer, { output: "=late" }),

@@ -13,6 +13,7 @@ import { Router } from "./router.ts";
 import { authenticate, type KeyRing } from "./signature.ts";
 import { streamOperations } from "./streams/operations.ts";
 import { Streams } from "./streams/streams.ts";
+import { Telemetry, telemetryOperations } from "./telemetry/operations.ts";
 import { type Operation, Refusal, type Reply, wholeBody } from "./wire.ts";
 
 /** What the local server needs to know. */
@@ -37,7 +38,7 @@ export interface LocalOciOptions {
   now?: () => number;
 }
 
-/** A server that speaks the wire of OCI Object Storage and Streaming. */
+/** A server that speaks the wire of OCI Object Storage, Streaming, Monitoring and Logging. */
 export class LocalOci {
   /** What is to go wrong. */
   readonly faults = new Faults();
@@ -45,6 +46,8 @@ export class LocalOci {
   readonly unknown: string[] = [];
   /** Requests so far, by operation. */
   readonly calls = new Map<string, number>();
+  /** What Monitoring and Logging were given. */
+  readonly telemetry: Telemetry;
   readonly #server: Server;
   readonly #options: Required<LocalOciOptions>;
   readonly #router: Router;
@@ -53,9 +56,11 @@ export class LocalOci {
   private constructor(options: Required<LocalOciOptions>, buckets: Buckets, streams: Streams) {
     this.#options = options;
     this.#streams = streams;
+    this.telemetry = new Telemetry(options.folder);
     this.#router = new Router([
       ...objectOperations(options.namespace, buckets),
       ...streamOperations({ streams, endpoint: () => this.endpoint, now: options.now }),
+      ...telemetryOperations(this.telemetry, options.now),
     ]);
     this.#server = createServer((request, response) => void this.#serve(request, response));
     // An upload takes as long as it takes.

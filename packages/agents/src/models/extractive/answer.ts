@@ -50,8 +50,13 @@ export function writeAnswer(brief: unknown): { paragraphs: { text: string; point
 }
 
 /** A paragraph stands when its words are those of one of its quotations. */
-export function reviewAnswer(brief: unknown): { unsupported: number[] } {
+export function reviewAnswer(brief: unknown): { unsupported: { paragraph: number; reason: string }[] } {
   const { answer } = Answer.parse(brief);
   const isSupported = (text: string, quotes: string[]) => quotes.some((quote) => plainText(quote).includes(text));
-  return { unsupported: answer.flatMap(({ text, quotes }, at) => (isSupported(text, quotes) ? [] : [at])) };
+  const reason = "none of its quotations says it in these words";
+  return {
+    unsupported: answer.flatMap(({ text, quotes }, paragraph) =>
+      isSupported(text, quotes) ? [] : [{ paragraph, reason }],
+    ),
+  };
 }
