@@ -37,6 +37,7 @@ export function createExecution(
     model: metered,
     ...surroundings,
     logger,
+    loopLimit: settings.FLOTILLA_LOOP_LIMIT,
     tracer,
     redact,
   });

@@ -1,6 +1,6 @@
 import { randomUUID } from "node:crypto";
-import { noTracer, type Tracer } from "@flotilla/runtime";
-import type { BlobStore, DeadLetters, Inbox, KeyStore, WorkflowStore } from "@flotilla/workflow";
+import { type CallbackRules, noTracer, type Tracer } from "@flotilla/runtime";
+import type { BlobStore, DeadLetters, Inbox, KeyStore, Schedules, WorkflowStore } from "@flotilla/workflow";
 import { type FastifyBaseLogger, type FastifyInstance, fastify, LogController } from "fastify";
 import { RecentAgents } from "./agent-catalog.ts";
 import { authenticate, decorateCaller, tenantOf } from "./authentication.ts";
@@ -13,10 +13,13 @@ import { limitRate } from "./rate-limit.ts";
 import { RouteIndex, refuseUnrouted } from "./route-index.ts";
 import { agentRoutes } from "./routes/agents.ts";
 import { artifactRoutes } from "./routes/artifacts.ts";
+import { callbackRoutes } from "./routes/callbacks.ts";
 import { eventRoutes } from "./routes/events.ts";
+import { failureRoutes } from "./routes/failures.ts";
 import { historyRoutes } from "./routes/history.ts";
 import { inboxRoutes } from "./routes/inbox.ts";
 import { intakeRoutes } from "./routes/intake.ts";
+import { scheduleRoutes } from "./routes/schedules.ts";
 import { signalRoutes } from "./routes/signals.ts";
 import { serviceRoutes } from "./routes/service.ts";
 import { workflowRoutes } from "./routes/workflows.ts";
@@ -29,10 +32,13 @@ const silentSocketMs = 60_000;
 export interface ApiDependencies {
   store: WorkflowStore;
   inbox: Inbox;
+  schedules: Schedules;
   keys: Pick<KeyStore, "find">;
   blobs: Pick<BlobStore, "get">;
   deadLetters: Pick<DeadLetters, "list">;
   logger: FastifyBaseLogger;
+  /** Which callbacks are accepted, and how they are signed; none are unless given. */
+  callbacks?: CallbackRules;
   /** For each tenant; no limit unless given. */
   requestsPerMinute?: number;
   /** Shown to operators at `/queues`, which does not exist unless given. */
@@ -50,7 +56,9 @@ export function buildApp(dependencies: ApiDependencies): FastifyInstance {
   const {
     store,
     inbox,
+    schedules,
     blobs,
+    callbacks,
     logger,
     queues,
     requestsPerMinute,
@@ -88,10 +96,13 @@ export function buildApp(dependencies: ApiDependencies): FastifyInstance {
       v1.addHook("onRequest", refuseUnrouted(routes));
       v1.setNotFoundHandler(answerNotFound);
       const agents = new RecentAgents(store);
-      workflowRoutes(v1, { store, agents });
-      historyRoutes(v1, { store, agents });
+      workflowRoutes(v1, { store, agents, callbacks });
+      historyRoutes(v1, { store, agents, callbacks });
+      scheduleRoutes(v1, { schedules, agents, callbacks });
+      callbackRoutes(v1, { callbacks });
       signalRoutes(v1, { store });
       eventRoutes(v1, { store, heartbeatMs });
+      failureRoutes(v1, { store });
       inboxRoutes(v1, { inbox });
       artifactRoutes(v1, { store, blobs });
       agentRoutes(v1, { store });

@@ -12,6 +12,7 @@ import {
 } from "@flotilla/fleet";
 import { openStorage } from "@flotilla/oci";
 import {
+  callbackRules,
   createLogger,
   createMetrics,
   createRedact,
@@ -35,6 +36,11 @@ const { blobs, archive, streams, services: storage } = openStorage(config, logge
 const redis = redisSettings(config);
 const redisCheck = new RedisCheck(redis, logger);
 
+const callbacks = callbackRules({
+  secrets: config.FLOTILLA_CALLBACK_SECRET,
+  trustedHosts: config.FLOTILLA_CALLBACK_HOSTS,
+});
+
 const store = new RedisStore({
   redis,
   blobs,
@@ -50,16 +56,28 @@ const keyService: Service = {
 };
 const deadLetters = new RedisDeadLetters(new Scripts(keyConnection));
 const intakes = config.FLOTILLA_INTAKE.map(
-  ({ tenant, streamId }) => new Intake({ tenant, streamId, open: streams.reader, store, deadLetters, metrics, logger }),
+  ({ tenant, streamId }) =>
+    new Intake({
+      tenant,
+      streamId,
+      open: streams.reader,
+      store,
+      deadLetters,
+      ...(callbacks && { callbacks }),
+      metrics,
+      logger,
+    }),
 );
 const http = new HttpService({
   app: buildApp({
     store,
     inbox: store.inbox,
+    schedules: store.schedules,
     keys: new RedisKeyStore(keyConnection),
     blobs,
     deadLetters,
     logger,
+    ...(callbacks && { callbacks }),
     tracer: tracing,
     ...(config.FLOTILLA_RATE_LIMIT !== undefined && { requestsPerMinute: config.FLOTILLA_RATE_LIMIT }),
     queues: async () => {

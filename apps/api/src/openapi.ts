@@ -1,5 +1,14 @@
 import { readFileSync } from "node:fs";
-import { ItemView, SubmitView, TaskView, WorkflowRequest, WorkflowSummary, WorkflowView } from "@flotilla/workflow";
+import {
+  FailureView,
+  ItemView,
+  Notification,
+  SubmitView,
+  TaskView,
+  WorkflowRequest,
+  WorkflowSummary,
+  WorkflowView,
+} from "@flotilla/workflow";
 import { z } from "zod";
 import { type ProblemCode, ProblemView, problemType, statusOf } from "./problem.ts";
 import type { AnswerDoc, RouteDoc } from "./route-doc.ts";
@@ -12,7 +21,17 @@ const { version } = z
   .parse(JSON.parse(readFileSync(new URL("../package.json", import.meta.url), "utf8")));
 
 /** Schemas that clients generate types from, by name; all others stand where they are used. */
-const named = { ItemView, Problem: ProblemView, SubmitView, TaskView, WorkflowRequest, WorkflowSummary, WorkflowView };
+const named = {
+  FailureView,
+  ItemView,
+  Notification,
+  Problem: ProblemView,
+  SubmitView,
+  TaskView,
+  WorkflowRequest,
+  WorkflowSummary,
+  WorkflowView,
+};
 
 /** Problems of every route that needs a key, and of every route that takes a body. */
 const authenticatedProblems: readonly ProblemCode[] = ["unauthenticated", "rate-limited", "store-unavailable"];
@@ -29,12 +48,35 @@ export function openApiOf(routes: readonly DocumentedRoute[]) {
     openapi: "3.1.0",
     info: { title: "Flotilla", version, license: { name: "Apache-2.0", identifier: "Apache-2.0" } },
     paths,
+    webhooks: { notification: { post: notification } },
     components: {
       schemas: Object.fromEntries(Object.entries(named).map(([name, schema]) => [name, schemaOf(schema)])),
       securitySchemes: { apiKey: { type: "http", scheme: "bearer" } },
     },
   };
 }
+
+/** What is sent to the `callbackUrl` of a workflow. */
+const notification = {
+  summary: "A workflow has ended, or something of it waits for a person; signed as Standard Webhooks has it",
+  parameters: Object.entries({
+    "webhook-id": "the same however often it is sent",
+    "webhook-timestamp": "of this try, in seconds since the epoch",
+    "webhook-signature": "`v1,` and base64, one for each secret of `GET /v1/callback-secrets`, blank separated",
+  }).map(([name, description]) => ({
+    name,
+    in: "header",
+    required: true,
+    description,
+    schema: { type: "string" },
+  })),
+  requestBody: { required: true, content: content({ "application/json": Notification }) },
+  responses: {
+    "2XX": { description: "Taken" },
+    410: { description: "Never to be sent again" },
+    default: { description: "To be sent again later" },
+  },
+};
 
 function operation(doc: RouteDoc) {
   return {

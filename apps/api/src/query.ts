@@ -1,4 +1,4 @@
-import { ItemKind, WorkflowId, WorkflowRequest, WorkflowStatus } from "@flotilla/workflow";
+import { FailedStatus, ItemKind, WorkflowId, WorkflowRequest, WorkflowStatus } from "@flotilla/workflow";
 import { z } from "zod";
 
 function wholeNumber(min: number, max: number) {
@@ -22,6 +22,14 @@ export const ListParameters = z.strictObject({
   status: WorkflowStatus.exactOptional(),
   tag: oneTag.exactOptional(),
   limit: wholeNumber(1, 200).default(50),
+  cursor: z.string().exactOptional(),
+});
+
+/** Query of `GET /v1/failures`; of each its whole log is read. */
+export const FailureParameters = z.strictObject({
+  status: FailedStatus.exactOptional(),
+  tag: oneTag.exactOptional(),
+  limit: wholeNumber(1, 50).default(20),
   cursor: z.string().exactOptional(),
 });
 

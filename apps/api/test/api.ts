@@ -5,6 +5,7 @@ import type { KeyRecord } from "@flotilla/workflow";
 import type { FastifyInstance } from "fastify";
 import { type ApiDependencies, buildApp } from "../src/app.ts";
 import { MemoryInbox } from "./memory-inbox.ts";
+import { MemorySchedules } from "./memory-schedules.ts";
 import { MemoryStore } from "./memory-store.ts";
 
 /** Keys that the API under test knows. */
@@ -21,6 +22,7 @@ export interface TestApi {
   app: FastifyInstance;
   store: MemoryStore;
   inbox: MemoryInbox;
+  schedules: MemorySchedules;
   lookups: string[];
   blobs: Map<string, Buffer>;
   logged: () => string;
@@ -30,6 +32,7 @@ export interface TestApi {
 export function testApi(overrides: Partial<ApiDependencies> = {}): TestApi {
   const store = new MemoryStore();
   const inbox = new MemoryInbox(store);
+  const schedules = new MemorySchedules();
   const lookups: string[] = [];
   const blobs = new Map<string, Buffer>();
   const log = new PassThrough();
@@ -38,6 +41,7 @@ export function testApi(overrides: Partial<ApiDependencies> = {}): TestApi {
   const app = buildApp({
     store,
     inbox,
+    schedules,
     keys: {
       async find(apiKey) {
         lookups.push(apiKey);
@@ -50,7 +54,7 @@ export function testApi(overrides: Partial<ApiDependencies> = {}): TestApi {
     logger: createLogger({ role: "api", level: "trace", stream: log }),
     ...overrides,
   });
-  return { app, store, inbox, lookups, blobs, logged: () => lines.join("") };
+  return { app, store, inbox, schedules, lookups, blobs, logged: () => lines.join("") };
 }
 
 /** Headers of a call with a key. */

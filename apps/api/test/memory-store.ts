@@ -6,6 +6,9 @@ import {
   type ArtifactView,
   canonicalJson,
   type EventBody,
+  FailedStatus,
+  type FailureQuery,
+  type FailureView,
   forkLog,
   type ForkOutcome,
   type ListQuery,
@@ -39,6 +42,7 @@ export class MemoryStore implements WorkflowStore {
   /** Calls of `follow` that have not ended. */
   following = 0;
   readonly submitted: { tenant: string; request: WorkflowRequest }[] = [];
+  readonly failed = new Map<string, FailureView>();
   readonly registered: AgentView[] = [agent("probe"), agent("research")];
   readonly #workflows = new Map<string, Kept>();
   readonly #retries = new Set<string>();
@@ -84,7 +88,7 @@ export class MemoryStore implements WorkflowStore {
     const matching = [...this.#workflows.values()]
       .filter((kept) => kept.tenant === tenant)
       .map((kept) => kept.view)
-      .filter((found) => status === undefined || found.status === status)
+      .filter((found) => status === undefined || [status].flat().includes(found.status))
       .filter((found) => tag === undefined || found.tags[tag.key] === tag.value)
       .toReversed();
     const workflows = matching
@@ -93,6 +97,13 @@ export class MemoryStore implements WorkflowStore {
         return { id, status, priority, tags, createdAt, updatedAt };
       });
     return start + limit < matching.length ? { workflows, cursor: `p${start + limit}` } : { workflows };
+  }
+
+  async failures({ status, ...query }: FailureQuery) {
+    const page = await this.list({ ...query, status: status ?? FailedStatus.options });
+    if (!page) return undefined;
+    const failures = page.workflows.flatMap(({ id }) => this.failed.get(id) ?? []);
+    return { failures, ...(page.cursor !== undefined && { cursor: page.cursor }) };
   }
 
   async task(tenant: string, id: string, taskId: string) {
@@ -175,14 +186,13 @@ export class MemoryStore implements WorkflowStore {
   async fork(
     tenant: string,
     source: string,
-    { fromSeq, input }: { fromSeq: number; input?: WorkflowRequest["input"] },
+    wanted: { fromSeq: number; input?: WorkflowRequest["input"] },
     idempotency?: { key: string; bodyHash: string },
   ): Promise<ForkOutcome | undefined> {
     const kept = this.#find(tenant, source);
     if (!kept) return undefined;
     const { log } = kept;
-    const options = input === undefined ? { fromSeq } : { fromSeq, input };
-    const fork = forkLog("fork", source, log, options);
+    const fork = forkLog("fork", source, log, wanted);
     return fork.kind === "unforkable" ? fork : this.submit(tenant, fork.submitted.data.request, idempotency);
   }
 

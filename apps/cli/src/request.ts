@@ -14,6 +14,7 @@ export const requestOptions = {
   priority: z.string().exactOptional(),
   approvePlan: z.literal(true).exactOptional(),
   concurrency: z.string().exactOptional(),
+  callbackUrl: z.string().exactOptional(),
   budget: z.string().exactOptional(),
   tag: z.array(z.string()).default([]),
 };
@@ -27,6 +28,7 @@ export function addRequestOptions(command: Command): Command {
     .addOption(new Option("--approve-plan", "wait for a person before what is planned runs: see flotilla inbox"))
     .addOption(new Option("--priority <priority>", "how urgent it is").choices(["critical", "high", "normal", "low"]))
     .addOption(new Option("--concurrency <n>", "tasks that may run at once"))
+    .addOption(new Option("--callback-url <url>", "address that is told of the end, and of what waits for a person"))
     .addOption(new Option("--budget <amounts>", "what it may spend on models, as usd=1.50,tokens=100000"))
     .addOption(
       new Option("--tag <key=value>", "tag to find it by; may be given again").argParser(
@@ -57,6 +59,7 @@ export async function requestFrom(
     ...(options.approvePlan && { approvePlan: true }),
     ...(options.priority !== undefined && { priority: options.priority }),
     ...(options.concurrency !== undefined && { concurrency: Number(options.concurrency) }),
+    ...(options.callbackUrl !== undefined && { callbackUrl: options.callbackUrl }),
     ...(options.budget !== undefined && { budget: budgetFrom(options.budget) }),
     ...(options.tag.length > 0 && { tags: Object.fromEntries(options.tag.map(splitTag)) }),
   };

@@ -1,4 +1,5 @@
 import {
+  callbackEnvironment,
   configOrExit,
   ociEnvironment,
   processEnvironment,
@@ -12,6 +13,7 @@ const schema = processEnvironment
   .extend(redisEnvironment.shape)
   .extend(storageEnvironment.shape)
   .extend(ociEnvironment.shape)
+  .extend(callbackEnvironment.shape)
   .extend(tracingEnvironment.shape)
   .extend(supervisorEnvironment.shape);
 

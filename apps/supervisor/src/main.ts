@@ -9,6 +9,7 @@ import {
   runProcess,
   Tracing,
   tracingSettings,
+  Webhook,
 } from "@flotilla/runtime";
 import { config } from "./config.ts";
 
@@ -38,6 +39,13 @@ const supervisor = new Supervisor({
     checkpointEveryMs: config.CHECKPOINT_INTERVAL_MS,
     retentionMs: config.FLOTILLA_ARCHIVE_RETENTION_MS,
     ...(events && { events }),
+  },
+  callbacks: {
+    target: new Webhook({
+      secrets: config.FLOTILLA_CALLBACK_SECRET,
+      trustedHosts: config.FLOTILLA_CALLBACK_HOSTS,
+    }),
+    giveUpAfterMs: config.FLOTILLA_CALLBACK_RETRY_MS,
   },
   metrics,
   logger,

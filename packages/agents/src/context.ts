@@ -16,6 +16,7 @@ import type { Effect, EffectCall } from "./effect.ts";
 import { Effects } from "./effects.ts";
 import { generate } from "./generate.ts";
 import { Guard } from "./guard.ts";
+import { LoopGuard } from "./loop-guard.ts";
 import type { Model } from "./models/model.ts";
 import { patientBlobs } from "./patient-blobs.ts";
 import { Purse } from "./purse.ts";
@@ -46,6 +47,8 @@ export interface Run {
   circuits: Circuits;
   limits: ModelLimits;
   signal: AbortSignal;
+  /** How often the task may make one and the same call. */
+  loopLimit: number;
   tracer: Tracer;
 }
 
@@ -67,6 +70,7 @@ export function createContext(run: Run): RunContext {
   const mayReplay = task.attempt > 1 || task.claim > 1;
   const steps = new Steps({ journal, blobs, signal, scope, revision: revision?.number ?? 0, mayReplay });
   const waits = new Waits(steps);
+  const loops = new LoopGuard(run.loopLimit);
   const purse = new Purse({ journal, model, budget: task.budget, signal });
   const written = new Map<string, Artifact>();
   const { tenant, workflowId, taskId, attempt, claim, epoch } = task;
@@ -118,7 +122,11 @@ export function createContext(run: Run): RunContext {
 
     state: sharedState({ steps, journal }),
 
-    handoff: async (to, payload) => waits.handOver(steps.keyFor(handoffKey + to), to, payload),
+    async handoff(to, payload) {
+      const step = steps.keyFor(handoffKey + to);
+      loops.pass(`a handoff to ${to}`, payload);
+      return waits.handOver(step, to, payload);
+    },
 
     generate: (generation) =>
       generate(
@@ -130,6 +138,7 @@ export function createContext(run: Run): RunContext {
           waits,
           guard,
           revision,
+          loops,
           signal,
           tracer,
           granted: () => grantedTools(agent.tools?.(ctx) ?? {}, task.grant),

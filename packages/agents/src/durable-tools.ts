@@ -6,6 +6,7 @@ import { type EffectCall, NotAppliedError } from "./effect.ts";
 import { effectOf, type ToolEffect } from "./effect-tool.ts";
 import type { Effects, EffectStep } from "./effects.ts";
 import type { Guard } from "./guard.ts";
+import type { LoopGuard } from "./loop-guard.ts";
 import type { Steps } from "./steps.ts";
 import { tracedTool } from "./tracing.ts";
 import type { Waits } from "./waits.ts";
@@ -41,8 +42,9 @@ export function durableTools(
     effects,
     waits,
     guard,
+    loops,
     tracer,
-  }: { steps: Steps; effects: Effects; waits: Waits; guard: Guard; tracer: Tracer },
+  }: { steps: Steps; effects: Effects; waits: Waits; guard: Guard; loops: LoopGuard; tracer: Tracer },
   key: string,
   fail: (error: unknown) => void,
 ): ToolSet {
@@ -61,6 +63,12 @@ export function durableTools(
         const step = steps.keyFor(`${key}/tool/${options.toolCallId}`);
         // Arguments of a call are parsed from JSON.
         const given = { tool: name, input: input as Json };
+        try {
+          loops.pass(name, given.input);
+        } catch (error) {
+          fail(error);
+          throw error;
+        }
         const around = <T extends object>(work: () => Promise<T>) =>
           guard.tool(name, () => tracedTool(tracer, { name, callId: options.toolCallId, input }, work));
         const running = effect

@@ -29,6 +29,7 @@ import type { Agent, AgentResult } from "./agent.ts";
 import { classify } from "./classify.ts";
 import { createContext, type RunContext } from "./context.ts";
 import { isFault, postponementOf } from "./guard.ts";
+import { defaultLoopLimit } from "./loop-guard.ts";
 import type { Model } from "./models/model.ts";
 
 /** Largest output of a task, in bytes of JSON. */
@@ -47,6 +48,8 @@ export interface ExecutorOptions {
   /** What the providers of models give in a minute; as much as is asked for unless given. */
   limits?: ModelLimits;
   logger: Logger;
+  /** How often a task may make one and the same call; 8 unless given. */
+  loopLimit?: number;
   /** Traces nothing unless given. */
   tracer?: Tracer;
   /** Takes the secrets of the process out of what a failure says; nothing is taken out unless given. */
@@ -59,7 +62,8 @@ export interface ExecutorOptions {
  */
 export function createExecutor(options: ExecutorOptions): Executor {
   const { circuits = noCircuits, limits = noModelLimits, tracer = noTracer, redact = (text) => text } = options;
-  const execute = executorOf({ ...options, circuits, limits, tracer, redact });
+  const { loopLimit = defaultLoopLimit } = options;
+  const execute = executorOf({ ...options, circuits, limits, tracer, redact, loopLimit });
   return (task, journal, signal) => {
     const { workflowId, taskId, attempt, claim, agent } = task;
     const attributes = {
@@ -83,7 +87,7 @@ export function createExecutor(options: ExecutorOptions): Executor {
 }
 
 function executorOf(options: Required<ExecutorOptions>): Executor {
-  const { agents, blobs, model, circuits, limits, logger, tracer, redact } = options;
+  const { agents, blobs, model, circuits, limits, logger, tracer, redact, loopLimit } = options;
   const byType = new Map(agents.map((agent) => [agent.type, agent]));
 
   return async (task, journal, signal): Promise<TaskOutcome> => {
@@ -92,7 +96,7 @@ function executorOf(options: Required<ExecutorOptions>): Executor {
       const agent = byType.get(task.agent);
       if (!agent) throw dataError("unknown-agent", `this worker has no agent of type ${task.agent}`);
       const input = accept(agent.input, task.input, "invalid-input");
-      const run = createContext({ task, agent, journal, blobs, model, circuits, limits, signal, tracer });
+      const run = createContext({ task, agent, journal, blobs, model, circuits, limits, signal, tracer, loopLimit });
       const work = () =>
         untilSettled(run, signal, async () => {
           const result = await agent.run(run.ctx, input);

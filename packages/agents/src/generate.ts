@@ -7,6 +7,7 @@ import { durableCalls } from "./durable-model.ts";
 import { durableTools, grantTools } from "./durable-tools.ts";
 import type { Effects } from "./effects.ts";
 import type { Guard } from "./guard.ts";
+import type { LoopGuard } from "./loop-guard.ts";
 import type { Model } from "./models/model.ts";
 import type { Purse } from "./purse.ts";
 import type { Steps } from "./steps.ts";
@@ -25,6 +26,7 @@ export interface GenerateDeps {
   effects: Effects;
   waits: Waits;
   guard: Guard;
+  loops: LoopGuard;
   /** The tools that the agent declares. */
   granted: () => ToolSet;
   /** What was wrong with what the task made of its models' answers before. */

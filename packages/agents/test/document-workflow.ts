@@ -77,6 +77,7 @@ async function runTask(
     circuits: noCircuits,
     limits: noModelLimits,
     tracer: noTracer,
+    loopLimit: 8,
     blobs: memoryBlobs(blobs),
     journal: {
       load: async () => entries,

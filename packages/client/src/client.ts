@@ -3,9 +3,14 @@ import {
   ArtifactView,
   DeadLetter,
   EventView,
+  type FailedStatus,
+  FailureView,
   type ItemKind,
   ItemView,
   type Json,
+  type ScheduleRequest,
+  ScheduleSummary,
+  ScheduleView,
   SettledItem,
   SubmitView,
   TaskView,
@@ -40,6 +45,17 @@ export interface ListOptions {
   status?: WorkflowStatus;
   tag?: { key: string; value: string };
   /** 50 by default, at most 200. */
+  limit?: number;
+  /** What an earlier page answered. */
+  cursor?: string;
+}
+
+/** What `failures` selects; newest first. */
+export interface FailureOptions {
+  /** Both unless given. */
+  status?: FailedStatus;
+  tag?: { key: string; value: string };
+  /** 20 by default, at most 50. */
   limit?: number;
   /** What an earlier page answered. */
   cursor?: string;
@@ -93,6 +109,8 @@ export interface Client {
   submit(request: WorkflowRequestInput, options?: CallOptions & { idempotencyKey?: string }): Promise<SubmitView>;
   get(id: string, options?: CallOptions): Promise<WorkflowView>;
   list(options?: ListOptions & CallOptions): Promise<WorkflowPage>;
+  /** What failed or was aborted, newest first, with the task and its last events. */
+  failures(options?: FailureOptions & CallOptions): Promise<FailurePage>;
   /** A finished task with its whole output; `ProblemError` code `not-finished` before. */
   task(id: string, taskId: string, options?: CallOptions): Promise<TaskView>;
   /** In order, without gap or double, across dropped connections. */
@@ -123,6 +141,14 @@ export interface Client {
    * was. A call that is repeated because its answer was lost gets that answer.
    */
   settle(item: string, verdict: Verdict, options?: CallOptions): Promise<SettledItem>;
+  /** By which callbacks of this tenant are signed; `ProblemError` code `not-supported` on a fleet that sends none. */
+  callbackSecrets(options?: CallOptions): Promise<string[]>;
+  /** Starts a workflow at every slot of a cron expression. Keys as for `submit`. */
+  schedule(schedule: ScheduleInput, options?: CallOptions & { idempotencyKey?: string }): Promise<ScheduleView>;
+  /** Oldest first. */
+  schedules(options?: CallOptions): Promise<ScheduleSummary[]>;
+  /** Starts nothing more; `ProblemError` code `not-found` where there is no such schedule. */
+  unschedule(id: string, options?: CallOptions): Promise<void>;
   agents(options?: CallOptions): Promise<AgentView[]>;
   /** Messages of intake streams that were refused, the newest first; for operators. */
   deadLetters(options?: CallOptions & { limit?: number }): Promise<DeadLetter[]>;
@@ -134,12 +160,19 @@ export interface Client {
   health(options?: CallOptions): Promise<void>;
 }
 
+/** A schedule before defaults are filled in. */
+export type ScheduleInput = z.input<typeof ScheduleRequest>;
+
 /** A workflow request before defaults are filled in. */
 export type WorkflowRequestInput = z.input<typeof WorkflowRequest>;
 
 const WorkflowPage = z.object({ workflows: z.array(WorkflowSummary), cursor: z.string().exactOptional() });
 /** One page of a list; without `cursor` it is the last. */
 export type WorkflowPage = z.infer<typeof WorkflowPage>;
+
+const FailurePage = z.object({ failures: z.array(FailureView), cursor: z.string().exactOptional() });
+/** One page of what failed; without `cursor` it is the last. */
+export type FailurePage = z.infer<typeof FailurePage>;
 
 const ItemPage = z.object({ items: z.array(ItemView), cursor: z.string().exactOptional() });
 /** One page of the inbox; without `cursor` it is the last. */
@@ -148,6 +181,8 @@ export type ItemPage = z.infer<typeof ItemPage>;
 const EventPage = z.object({ events: z.array(EventView), next: z.unknown().optional() });
 const CancelView = z.object({ status: WorkflowStatus });
 const ArtifactList = z.object({ artifacts: z.array(ArtifactView) });
+const ScheduleList = z.object({ schedules: z.array(ScheduleSummary) });
+const SecretList = z.object({ secrets: z.array(z.string()) });
 const DeadLetterList = z.object({ deadLetters: z.array(DeadLetter) });
 const AgentList = z.object({ agents: z.array(AgentView) });
 
@@ -181,6 +216,8 @@ export function createClient(options: ClientOptions): Client {
     get: (id, { signal } = {}) => send(transport, { path: workflowPath(id), signal, read: as(WorkflowView) }),
     list: ({ signal, ...query } = {}) =>
       send(transport, { path: `/v1/workflows${queryString(query)}`, signal, read: as(WorkflowPage) }),
+    failures: ({ signal, ...query } = {}) =>
+      send(transport, { path: `/v1/failures${queryString(query)}`, signal, read: as(FailurePage) }),
     task: (id, taskId, { signal } = {}) =>
       send(transport, { path: `${workflowPath(id)}/tasks/${encodeURIComponent(taskId)}`, signal, read: as(TaskView) }),
     events: (id, { after = 0, follow: stay = false, signal } = {}) =>
@@ -241,6 +278,26 @@ export function createClient(options: ClientOptions): Client {
       const path = `/v1/inbox/${encodeURIComponent(item)}`;
       return send(transport, { method: "POST", path, body: verdict, signal, read: as(SettledItem) });
     },
+    callbackSecrets: async ({ signal } = {}) =>
+      (await send(transport, { path: "/v1/callback-secrets", signal, read: as(SecretList) })).secrets,
+    schedule: (schedule, { idempotencyKey = crypto.randomUUID(), signal } = {}) =>
+      send(transport, {
+        method: "POST",
+        path: "/v1/schedules",
+        headers: { "idempotency-key": idempotencyKey },
+        body: schedule,
+        signal,
+        read: as(ScheduleView),
+      }),
+    schedules: async ({ signal } = {}) =>
+      (await send(transport, { path: "/v1/schedules", signal, read: as(ScheduleList) })).schedules,
+    unschedule: (id, { signal } = {}) =>
+      send(transport, {
+        method: "DELETE",
+        path: `/v1/schedules/${encodeURIComponent(id)}`,
+        signal,
+        read: async (response) => void (await response.text()),
+      }),
     agents: async ({ signal } = {}) =>
       (await send(transport, { path: "/v1/agents", signal, read: as(AgentList) })).agents,
     deadLetters: async ({ signal, ...query } = {}) => {

@@ -31,7 +31,7 @@ export interface Transport {
 
 /** One call. Each of them may be repeated safely: reads, idempotent writes, and submits under a key. */
 export interface Call<T> {
-  method?: "GET" | "POST";
+  method?: "GET" | "POST" | "DELETE";
   path: string;
   headers?: Record<string, string>;
   body?: unknown;

@@ -9,9 +9,17 @@ export function forkItem(
   firstLookMs: number,
 ): (string | number)[] {
   const { forkedFrom, request } = submitted.data;
-  const { priority = "normal", tags = {} } = request;
+  const { priority = "normal", tags = {}, callbackUrl } = request;
   const specs = state.isPlanned ? specsOfState(state) : [];
-  const fields = [...specs, ...handoffSpecs(state), ...claims.map(claimOf), ...sharedFields(state)];
+  // What both share was told by the source.
+  const callback: [string, string | number][] =
+    callbackUrl === undefined
+      ? []
+      : [
+          ["callback", callbackUrl],
+          ["told", forkedFrom.seq],
+        ];
+  const fields = [...specs, ...handoffSpecs(state), ...claims.map(claimOf), ...sharedFields(state), ...callback];
   const lists = [facts.map((fact) => JSON.stringify(fact)), fields, outputs];
   return [
     forkedFrom.id,

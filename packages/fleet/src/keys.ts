@@ -27,6 +27,11 @@ export function newWorkflowId(shards: readonly string[], spot?: number): string 
   return `wf_${shard}_${name}`;
 }
 
+/** The id of a schedule that these bytes, 26 at least, stand for. */
+export function scheduleIdFrom(bytes: Buffer): string {
+  return `sch_${Array.from({ length: 26 }, (_, index) => letters[bytes.readUInt8(index) % letters.length]).join("")}`;
+}
+
 /** The name of an idempotency key in Redis, and the spot where all submits with that key meet. */
 export function idempotencyPlace(tenant: string, key: string): { spot: number; hash: string } {
   const digest = createHash("sha256").update(`${tenant}\n${key}`).digest();

@@ -5,6 +5,7 @@ import {
   type ArtifactView,
   type BlobStore,
   type EventBody,
+  type FailureQuery,
   forkLog,
   type ForkOutcome,
   type Inbox,
@@ -19,6 +20,7 @@ import {
   projectTask,
   projectWorkflow,
   type RetryOutcome,
+  type Schedules,
   shardOf,
   type SignalOutcome,
   type Spend,
@@ -31,7 +33,6 @@ import {
   type WorkflowState,
   WorkflowStatus,
   type WorkflowStore,
-  type WorkflowSummary,
   type WorkflowView,
 } from "@flotilla/workflow";
 import { agentViews } from "./agent-views.ts";
@@ -39,11 +40,12 @@ import type { History } from "./archive/archive.ts";
 import { Past } from "./archive/past.ts";
 import { type Shipper, shipperAt } from "./archive/shipper.ts";
 import { connect, type Connection, disconnect, isConnected } from "./connection.ts";
-import { decodeCursor, encodeCursor } from "./cursor.ts";
 import { type DurableLink, openDurable } from "./durable-link.ts";
+import { type FailurePage, listFailures } from "./failed-work.ts";
 import { forkItem } from "./fork-item.ts";
 import { RedisInbox } from "./inbox.ts";
-import { fleetTag, idempotencyPlace, newWorkflowId, shardTag, tagOf } from "./keys.ts";
+import { fleetTag, idempotencyPlace, newWorkflowId, tagOf } from "./keys.ts";
+import { listWorkflows } from "./listing.ts";
 import { advance, eventOf, everyLine, type FoldedLog, type Line, parseLines } from "./log.ts";
 import { LruMap } from "./lru-map.ts";
 import { failedWrite } from "./outage.ts";
@@ -51,11 +53,10 @@ import { readOutput } from "./outputs.ts";
 import { Queues } from "./queues.ts";
 import { agentCatalog } from "./registry.ts";
 import { type Reply, Scripts } from "./scripts.ts";
+import { RedisSchedules } from "./schedules/schedules.ts";
 import { fleetShards } from "./shards.ts";
+import { firstLookMs, submitItem } from "./submission.ts";
 import { surroundings } from "./surroundings.ts";
-
-/** Time from a submit to the look that adds the admission job again, should the first have been lost, in ms. */
-const firstLookMs = 5000;
 
 /** How often open streams look for new lines, in ms; all streams of a process look together. */
 const followEveryMs = 50;
@@ -95,6 +96,7 @@ export class RedisStore implements WorkflowStore, Service {
   readonly #scripts: Scripts;
   readonly #queues: Queues;
   readonly #inbox: Inbox;
+  readonly #schedules: Schedules;
   readonly #past: Past | undefined;
   readonly #shipper: Shipper | undefined;
   readonly #cache = new LruMap<string, FoldedLog>(cachedWorkflows);
@@ -121,6 +123,11 @@ export class RedisStore implements WorkflowStore, Service {
         return state ? planEditIssues(state, by, edit, agents) : [];
       },
     });
+    const writeFleet = (script: string, item: (string | number)[], head?: (string | number)[]) =>
+      this.#scripts.durably(script, fleetTag, item, head).catch((error: unknown) => {
+        throw failedWrite(error);
+      });
+    this.#schedules = new RedisSchedules({ scripts: this.#scripts, guard, write: writeFleet });
   }
 
   async start(): Promise<void> {
@@ -139,6 +146,11 @@ export class RedisStore implements WorkflowStore, Service {
     return this.#inbox;
   }
 
+  /** What starts workflows at their times. */
+  get schedules(): Schedules {
+    return this.#schedules;
+  }
+
   /** The queues, for boards; read only. */
   get queues(): Queues {
     return this.#queues;
@@ -149,19 +161,13 @@ export class RedisStore implements WorkflowStore, Service {
     request: WorkflowRequest,
     idempotency?: { key: string; bodyHash: string },
   ): Promise<SubmitOutcome> {
-    const place = idempotency && idempotencyPlace(tenant, idempotency.key);
-    const id = newWorkflowId(this.#shards, place?.spot);
-    const { priority = "normal", tags = {} } = request;
-    const trace = this.#trace();
-    const event = JSON.stringify({ type: "workflow.submitted", data: { tenant, request, ...trace } });
-    const key = [place?.hash ?? "", idempotency?.bodyHash ?? "", this.#options.idempotencyMs];
-    // When its time has come, a look says by the clock of Redis: the clock of this process admits nothing.
-    const isTimed = request.startAt !== undefined;
-    const item = [id, tenant, priority, JSON.stringify(tags), ...key, isTimed ? 0 : firstLookMs, event];
+    const work = { tenant, request, ...this.#trace() };
+    const { id, item } = submitItem(this.#shards, work, idempotency, this.#options.idempotencyMs);
+    const { priority = "normal", startAt } = request;
     const outcome = outcomeOf(await this.#write("submit", id, item));
     // A submit that is repeated is one of which nobody knows whether it was archived.
     if (outcome.kind !== "conflict") await this.#archive(outcome.id);
-    if (outcome.kind === "stored" && !isTimed) this.#admitSoon(outcome.id, priority);
+    if (outcome.kind === "stored" && startAt === undefined) this.#admitSoon(outcome.id, priority);
     return outcome;
   }
 
@@ -176,40 +182,22 @@ export class RedisStore implements WorkflowStore, Service {
     return projectWorkflow(state, (taskId) => outputs.get(taskId), around, spend);
   }
 
-  async list({
-    tenant,
-    status,
-    tag,
-    limit,
-    cursor,
-  }: ListQuery): Promise<{ workflows: WorkflowSummary[]; cursor?: string } | undefined> {
-    const place = cursor === undefined ? undefined : decodeCursor(cursor);
-    if (cursor !== undefined && !place) return undefined;
-    const tagText = tag ? `${tag.key}=${tag.value}` : "";
-    const item = [tenant, status ?? "", tagText, limit + 1, place?.createdAt ?? "+inf", place?.id ?? ""];
-    const pages = await this.#guard(
-      Promise.all(this.#shards.map((shard) => this.#scripts.item("list", shardTag(shard), item))),
+  list(query: ListQuery): ReturnType<WorkflowStore["list"]> {
+    return listWorkflows(
+      { scripts: this.#scripts, shards: this.#shards, guard: (answer) => this.#guard(answer) },
+      query,
     );
-    // See the header of lua/list.lua for the shape of an entry.
-    const entries = pages.flat() as [string, string, string, string, string, string | null, string][];
-    const newest = entries
-      .map(([id, current, priority, tags, createdAt, endedAt, updatedAt]) => ({
-        summary: {
-          id,
-          status: WorkflowStatus.parse(current),
-          priority: Priority.parse(priority),
-          tags: JSON.parse(tags) as Record<string, string>,
-          createdAt: time(createdAt),
-          updatedAt: time(updatedAt),
-          ...(endedAt === null ? {} : { endedAt: time(endedAt) }),
-        },
-        place: { createdAt: Number(createdAt), id },
-      }))
-      .toSorted((a, b) => b.place.createdAt - a.place.createdAt || (a.place.id < b.place.id ? 1 : -1));
-    const page = newest.slice(0, limit);
-    const last = page.at(-1);
-    const workflows = page.map(({ summary }) => summary);
-    return newest.length > limit && last ? { workflows, cursor: encodeCursor(last.place) } : { workflows };
+  }
+
+  failures(query: FailureQuery): Promise<FailurePage | undefined> {
+    return listFailures(
+      {
+        list: (wanted) => this.list(wanted),
+        state: (id) => this.#state(query.tenant, id),
+        lines: async (id, from) => (await this.#page(query.tenant, id, from, everyLine))?.lines ?? [],
+      },
+      query,
+    );
   }
 
   async task(tenant: string, id: string, taskId: string): Promise<{ task: TaskView; settled: boolean } | undefined> {
@@ -310,14 +298,14 @@ export class RedisStore implements WorkflowStore, Service {
   async fork(
     tenant: string,
     source: string,
-    { fromSeq, input }: { fromSeq: number; input?: WorkflowRequest["input"] },
+    wanted: { fromSeq: number; input?: WorkflowRequest["input"] },
     idempotency?: { key: string; bodyHash: string },
   ): Promise<ForkOutcome | undefined> {
     const page = await this.#page(tenant, source, 1, everyLine);
     if (!page) return undefined;
     const id = newWorkflowId([shardOf(source)]);
     const log = page.lines.map(eventOf);
-    const fork = forkLog(id, source, log, { fromSeq, ...(input === undefined ? {} : { input }), ...this.#trace() });
+    const fork = forkLog(id, source, log, { ...wanted, ...this.#trace() });
     if (fork.kind === "unforkable") return fork;
     // The key belongs to this call on this workflow: it is on the shard of the source, where a submit would not meet it.
     const hash = idempotency ? idempotencyPlace(tenant, `${source}\n${idempotency.key}`).hash : "";
@@ -488,5 +476,3 @@ function outcomeOf(reply: Reply): SubmitOutcome {
   const [kind, id, status] = reply as [SubmitOutcome["kind"], string, WorkflowStatus];
   return kind === "conflict" ? { kind, id } : { kind, id, status };
 }
-
-const time = (ms: string) => new Date(Number(ms)).toISOString();

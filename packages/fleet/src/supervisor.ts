@@ -8,7 +8,7 @@ import {
   type Service,
   type Tracer,
 } from "@flotilla/runtime";
-import type { AgentCatalog, Look, Archive, StreamWriter } from "@flotilla/workflow";
+import type { AgentCatalog, Look, Archive, NotificationTarget, StreamWriter } from "@flotilla/workflow";
 import { Admission } from "./admission.ts";
 import { Relay } from "./archive/relay.ts";
 import { connect, type Connection, disconnect, isConnected } from "./connection.ts";
@@ -16,9 +16,11 @@ import { Exporter } from "./export/exporter.ts";
 import { FleetMetrics } from "./fleet-metrics.ts";
 import { admissionQueue, agentQueue, wakeChannel } from "./keys.ts";
 import { mendQueues } from "./mend.ts";
+import { Notifier } from "./notify/notifier.ts";
 import { Queues } from "./queues.ts";
 import { Reconciler } from "./reconcile.ts";
 import { agentCatalog } from "./registry.ts";
+import { Scheduler } from "./schedules/scheduler.ts";
 import { Scripts } from "./scripts.ts";
 import { fleetShards } from "./shards.ts";
 
@@ -54,6 +56,8 @@ export interface SupervisorOptions {
     /** Where every event goes that is archived; nowhere unless set. */
     events?: StreamWriter;
   };
+  /** Who tells callbacks, and how long one that cannot be told is tried, in ms; nobody is told without. */
+  callbacks?: { target: NotificationTarget; giveUpAfterMs: number };
   metrics: Metrics;
   logger: Logger;
   /** Traces nothing unless given. */
@@ -69,6 +73,8 @@ export class Supervisor implements Service {
   #queues: Queues | undefined;
   #admission: Admission | undefined;
   #relay: Relay | undefined;
+  #notifier: Notifier | undefined;
+  #scheduler: Scheduler | undefined;
   #exporter: Exporter | undefined;
   #loop: Promise<void> | undefined;
   #timers: NodeJS.Timeout[] = [];
@@ -83,7 +89,7 @@ export class Supervisor implements Service {
   }
 
   async start(): Promise<void> {
-    const { redis, logger, metrics, defaults, handoffTimeoutMs, retentionMs, maxActiveWorkflows, archive } =
+    const { redis, logger, metrics, defaults, handoffTimeoutMs, retentionMs, maxActiveWorkflows, archive, callbacks } =
       this.#options;
     const { tracer = noTracer } = this.#options;
     const connection = connect(redis, "patient", logger);
@@ -155,6 +161,10 @@ export class Supervisor implements Service {
         logger,
       });
     this.#relay?.start();
+    this.#notifier = callbacks && new Notifier({ scripts, shards, ...callbacks, metrics, logger });
+    this.#notifier?.start();
+    this.#scheduler = new Scheduler({ scripts, shards, admit: (workflows) => queues.admit(workflows), logger });
+    this.#scheduler.start();
     this.#exporter =
       archive?.events &&
       new Exporter({
@@ -176,7 +186,13 @@ export class Supervisor implements Service {
     await this.#admission?.stop();
     const finished = () =>
       Promise.race([
-        Promise.all([this.#loop, this.#relay?.stop(), this.#exporter?.stop()]),
+        Promise.all([
+          this.#loop,
+          this.#relay?.stop(),
+          this.#exporter?.stop(),
+          this.#notifier?.stop(),
+          this.#scheduler?.stop(),
+        ]),
         delay(finishWithinMs, undefined, { ref: false }),
       ]);
     await finished();

@@ -16,6 +16,7 @@ import type {
   Executor,
   Json,
   Archive,
+  NotificationTarget,
   PhaseRequest,
   StreamWriter,
   TaskRequest,
@@ -73,6 +74,8 @@ export interface FleetOptions {
   /** Whether what happens is archived, in a folder of the fleet. */
   hasArchive?: boolean;
   checkpointEveryMs?: number;
+  /** Who tells callbacks; nobody unless given. */
+  callbacks?: { target: NotificationTarget; giveUpAfterMs: number };
   /** Where what is archived is exported. */
   events?: StreamWriter;
   /** Of the API, the supervisors and the workers. */
@@ -163,12 +166,13 @@ export class TestFleet {
   async addSupervisor(metrics = createMetrics()): Promise<Supervisor> {
     const { redis, retentionMs = 3_600_000, maxActiveWorkflows = 10_000 } = this.#options;
     const defaults = { attempts: 3, concurrency: 1000 };
-    const { hasArchive = false, checkpointEveryMs = 30_000, events } = this.#options;
+    const { hasArchive = false, checkpointEveryMs = 30_000, events, callbacks } = this.#options;
     const archive = { objects: this.archive, checkpointEveryMs, retentionMs: 3_600_000, ...(events && { events }) };
     const limits = { handoffTimeoutMs: 300_000, maxActiveWorkflows };
     const options = { redis, defaults, ...limits, retentionMs, metrics, logger };
     const traced = this.#options.tracers && { tracer: this.#options.tracers.supervisor };
-    return this.#add(new Supervisor({ ...options, ...(hasArchive && { archive }), ...traced }));
+    const called = callbacks && { callbacks };
+    return this.#add(new Supervisor({ ...options, ...(hasArchive && { archive }), ...called, ...traced }));
   }
 
   async #add<S extends { start(): Promise<void>; stop(): Promise<void> }>(service: S): Promise<S> {

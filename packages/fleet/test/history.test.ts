@@ -59,6 +59,31 @@ describeRealRedis("going on from what was done", () => {
     events.find((event) => event.type === type && (!taskId || ("taskId" in event && event.taskId === taskId)))?.seq ??
     0;
 
+  test("failed work is listed newest first, of either kind, until it goes on", async () => {
+    fleet.acts.set("aborts", async () => ({ kind: "failed", error: { class: "critical", code: "no", message: "" } }));
+    const tags = { of: "this-test" };
+    const failed = await fleet.run({ ...request, tags });
+    const aborted = await fleet.run({ ...planOf(phase("p", [task("x", { act: "aborts" })])), tags });
+    await fleet.run({ ...planOf(phase("p", [task("y")])), tags });
+    const listed = async (limit: number, cursor?: string) => {
+      const query = { tenant, tag: { key: "of", value: "this-test" }, limit, ...(cursor !== undefined && { cursor }) };
+      return fleet.store.failures(query);
+    };
+    const first = await listed(1);
+    const second = await listed(1, first?.cursor);
+    const both = [...(first?.failures ?? []), ...(second?.failures ?? [])];
+    expect(both.map(({ id, status }) => [id, status])).toEqual([
+      [aborted.id, "aborted"],
+      [failed.id, "failed"],
+    ]);
+    expect(both[1]).toMatchObject({ error: { code: "bad" }, task: { id: "b", agent: "worker", attempts: 1 } });
+    expect(both[1]?.events.at(-1)?.type).toBe("workflow.failed");
+    expect(second?.cursor).toBeUndefined();
+    await fleet.store.retry(tenant, failed.id);
+    await fleet.end(failed.id);
+    expect((await listed(10))?.failures.map(({ id }) => id)).toEqual([aborted.id]);
+  });
+
   describe("retry", () => {
     test("goes on from the task that failed: what is completed and what was paid for is not done again", async () => {
       const first = await fleet.run(request);

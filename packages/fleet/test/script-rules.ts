@@ -8,6 +8,7 @@ import { forkRules } from "./rules/forks.ts";
 import { itemRules } from "./rules/items.ts";
 import { lookRules } from "./rules/looks.ts";
 import { monitoringRules } from "./rules/monitoring.ts";
+import { notificationRules } from "./rules/notifications.ts";
 import { readingRules } from "./rules/reading.ts";
 import { registryRules } from "./rules/registry.ts";
 import { retryRules } from "./rules/retries.ts";
@@ -29,6 +30,7 @@ export function scriptRules(connection: () => Connection): void {
   forkRules(newShard);
   itemRules(newShard);
   archiveRules(newShard);
+  notificationRules(newShard);
   signalRules(newShard);
   spendingRules(newShard);
   sharingRules(newShard);

@@ -84,6 +84,7 @@ interface Submission {
   owner?: string;
   priority?: string;
   tags?: Record<string, string>;
+  callback?: string;
   key?: string;
   body?: string;
   lifetimeMs?: number;
@@ -145,13 +146,14 @@ export class Shard {
     owner = tenant,
     priority = "normal",
     tags = {},
+    callback = "",
     key = "",
     body = "",
     lifetimeMs = hourMs,
     firstLookMs = hourMs,
   }: Submission = {}): Promise<[kind: string, id: string, status?: string]> {
     const event = JSON.stringify({ type: "workflow.submitted", data: {} });
-    const args = [id, owner, priority, JSON.stringify(tags), key, body, lifetimeMs, firstLookMs, event];
+    const args = [id, owner, priority, JSON.stringify(tags), callback, key, body, lifetimeMs, firstLookMs, event];
     // See lua/submit.lua for the shape.
     return this.item("submit", args) as Promise<[string, string, string?]>;
   }

@@ -229,6 +229,42 @@ export const redisEnvironment = z.object({
     .describe("replicas that must have a write before it is acknowledged at `strict`"),
 });
 
+/** Secrets from which those of tenants are derived, separated by commas. */
+const callbackSecrets = z.string().transform((text, context) => {
+  const secrets = text.split(",").map((part) => part.trim());
+  if (secrets.every((secret) => secret.length >= 32)) return secrets;
+  context.addIssue({
+    code: "custom",
+    message: "must be at least 32 characters, or several of those separated by commas",
+  });
+  return z.NEVER;
+});
+
+/** Hosts as `host` or `host:port`, separated by commas. */
+const trustedHosts = z.string().transform((text, context) => {
+  const hosts: { host: string; port?: number }[] = [];
+  for (const part of text.split(",")) {
+    const [, host, port] = /^(\[[0-9a-f:]+\]|[^\s:[\]/@]+)(?::(\d{1,5}))?$/i.exec(part.trim()) ?? [];
+    if (host === undefined || Number(port ?? 1) < 1 || Number(port ?? 1) > 65_535) {
+      context.addIssue({ code: "custom", message: "must be host or host:port, or several separated by commas" });
+      return z.NEVER;
+    }
+    const name = host.replace(/^\[|\]$/g, "").toLowerCase();
+    hosts.push(port === undefined ? { host: name } : { host: name, port: Number(port) });
+  }
+  return hosts;
+});
+
+/** What the API and the supervisor read of callbacks. */
+export const callbackEnvironment = z.object({
+  FLOTILLA_CALLBACK_SECRET: callbackSecrets
+    .default([])
+    .describe("secret of the fleet from which tenants have those that sign callbacks; none are accepted unless set"),
+  FLOTILLA_CALLBACK_HOSTS: trustedHosts
+    .default([])
+    .describe("hosts that callbacks may reach by http and at private addresses, `host` or `host:port` by commas"),
+});
+
 /** What the API reads. */
 export const apiEnvironment = z.object({
   PORT: port.default(8080).describe("port of the HTTP API; 0 picks one"),
@@ -267,6 +303,9 @@ export const supervisorEnvironment = z.object({
   FLOTILLA_ARCHIVE_RETENTION_MS: integer(1, longestTimerMs)
     .default(7 * dayMs)
     .describe("how long an ended workflow is kept in the archive, in ms"),
+  FLOTILLA_CALLBACK_RETRY_MS: integer(0, longestTimerMs)
+    .default(dayMs)
+    .describe("how long a callback that cannot be told is tried again, in ms"),
 });
 
 /** What an agent worker reads. */
@@ -291,6 +330,9 @@ export const agentEnvironment = z.object({
     )
     .default([])
     .describe("folders below which agents may read documents, separated as in `PATH`; none unless set"),
+  FLOTILLA_LOOP_LIMIT: integer(1, 10_000)
+    .default(8)
+    .describe("how often a task may call one tool with the same arguments, or hand over the same work"),
 });
 
 /** What the metrics adapter reads. */

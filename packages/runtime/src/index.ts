@@ -11,3 +11,5 @@ export * from "./metrics.ts";
 export * from "./tracing/index.ts";
 export { createRedact, type Redact } from "./secrets.ts";
 export { watchEventLoop } from "./watchdog.ts";
+export { callbackRules, type CallbackRules, Webhook, type WebhookSettings } from "./webhook/webhook.ts";
+export type { TrustedHost } from "./webhook/callback-address.ts";

@@ -54,6 +54,12 @@ export function createMetrics() {
     labelNames: ["strategy"],
     registers,
   });
+  const notifications = new Counter({
+    name: "flotilla_notifications_total",
+    help: "Tries to tell a callback something, by what came of them; what is given up is told by nobody any more",
+    labelNames: ["outcome"],
+    registers,
+  });
   const intakeMessages = new Counter({
     name: "flotilla_intake_messages_total",
     help: "Messages of intake streams by what became of them; one that comes again counts again",
@@ -66,6 +72,7 @@ export function createMetrics() {
   for (const strategy of ["retry", "redispatch", "quarantine", "repair", "mend"]) {
     recoveryOperations.inc({ strategy }, 0);
   }
+  for (const outcome of ["delivered", "failed", "given_up"]) notifications.inc({ outcome }, 0);
 
   return {
     registry,
@@ -75,6 +82,7 @@ export function createMetrics() {
     exportLagSeconds,
     handoffs,
     recoveryOperations,
+    notifications,
     exportedEvents: new Counter({
       name: "flotilla_exported_events_total",
       help: "Events that this process appended to the stream; one that is appended again counts again",

@@ -7,6 +7,7 @@ const leastLength = 6;
 /** Variables whose values are secret. */
 const secretVariables = [
   "FLOTILLA_API_KEY",
+  "FLOTILLA_CALLBACK_SECRET",
   "OCI_KEY_FILE",
   "OCI_KEY_PASSPHRASE",
   "OCI_RESOURCE_PRINCIPAL_PRIVATE_PEM",
@@ -21,9 +22,9 @@ const secretVariables = [
 /** Addresses that may have a password in them. */
 const addressVariables = ["OPENAI_BASE_URL", "OTEL_EXPORTER_OTLP_ENDPOINT", "REDIS_URL"] as const;
 
-/** Credentials inside a URL, after `Bearer` or `Basic`, and in the private form of a key, wherever they stand: error texts carry them too. */
+/** Credentials inside a URL, after `Bearer` or `Basic`, those that sign callbacks, and in the private form of a key, wherever they stand: error texts carry them too. */
 const secretText =
-  /(?<=:\/\/)[^\s"/@]*:[^\s"/@]*(?=@)|(?<=\b(?:Bearer|Basic) )[^\s"\\,;]+|-----BEGIN [A-Z ]*PRIVATE KEY-----.*?(?:-----END [A-Z ]*PRIVATE KEY-----|$)/gs;
+  /(?<=:\/\/)[^\s"/@]*:[^\s"/@]*(?=@)|(?<=\b(?:Bearer|Basic) )[^\s"\\,;]+|\bwhsec_[A-Za-z0-9+/=]+|-----BEGIN [A-Z ]*PRIVATE KEY-----.*?(?:-----END [A-Z ]*PRIVATE KEY-----|$)/gs;
 
 /** Fields of JSON that are secret by their names, at any depth. */
 const secretField =

@@ -48,7 +48,7 @@ export function forkLog(
   const places = forkPlaces(log);
   const [first, ...rest] = log.slice(0, fromSeq);
   if (!places.has(fromSeq) || first?.type !== "workflow.submitted") {
-    return { kind: "unforkable", largest: Math.max(...places) };
+    return { kind: "unforkable", largest: largestForkPlace(log) };
   }
   const { tenant, request } = first.data;
   // Before the request: what an input says can never be taken for it.
@@ -73,8 +73,13 @@ export function forkLog(
   return { kind: "fork", submitted, facts, state, claims: claimsOf(state, rest), outputs: keptOutputs(state) };
 }
 
+/** The last place from which a workflow with this log can be forked. */
+export function largestForkPlace(log: readonly { seq: number; type: string }[]): number {
+  return Math.max(...forkPlaces(log));
+}
+
 /** The places after which the workflow was open and nobody had asked for its end. */
-function forkPlaces(log: readonly WorkflowEvent[]): Set<number> {
+function forkPlaces(log: readonly { seq: number; type: string }[]): Set<number> {
   const places = new Set<number>();
   let isOpen = true;
   for (const { seq, type } of log) {

@@ -165,6 +165,10 @@ function refusalOf(
   if (isCycle(state, source, to, payload)) {
     return { code: "handoff-cycle", message: `an agent of type ${to} has this very work already, and waits for it` };
   }
+  if (isBackAndForth(state, source, to)) {
+    const message = `agents of types ${source.agent} and ${to} pass this work back and forth`;
+    return { code: "handoff-back-and-forth", message };
+  }
   const problem = schemaProblem(agent.input, payload);
   return problem === undefined ? undefined : { code: "handoff-invalid-payload", message: problem };
 }
@@ -177,6 +181,20 @@ function isCycle(state: WorkflowState, source: TaskState, to: string, payload: J
     if (task.agent === to && canonicalJson(task.input) === wanted) return true;
     const before: HandoffState | undefined = task.origin && state.handoffs.get(task.origin.handoff);
     task = before && state.tasks.get(before.from);
+  }
+  return false;
+}
+
+/**
+ * Whether an agent of the one type has handed this work to the other before, and has it again: to ask back is well, to
+ * be sent there once more is a loop whatever the payload says by now. A type may hand to its own, which is recursion.
+ */
+function isBackAndForth({ tasks, handoffs }: WorkflowState, source: TaskState, to: string): boolean {
+  let task: TaskState | undefined = source;
+  while (task?.origin && source.agent !== to) {
+    const giver = tasks.get(handoffs.get(task.origin.handoff)?.from ?? "");
+    if (giver?.agent === source.agent && task.agent === to) return true;
+    task = giver;
   }
   return false;
 }

@@ -1,4 +1,5 @@
 import type { WorkflowEvent } from "./event.ts";
+import type { FailedStatus, FailureView } from "./failed-work.ts";
 import type { Unforkable } from "./fork.ts";
 import type { WorkflowRequest } from "./request.ts";
 import type { Issue } from "./issue.ts";
@@ -43,11 +44,17 @@ export type SignalOutcome =
 
 export interface ListQuery {
   tenant: string;
-  status?: WorkflowStatus;
+  /** One, or any of several. */
+  status?: WorkflowStatus | readonly WorkflowStatus[];
   tag?: { key: string; value: string };
   limit: number;
   /** What an earlier page answered. */
   cursor?: string;
+}
+
+export interface FailureQuery extends Omit<ListQuery, "status"> {
+  /** Both unless given. */
+  status?: FailedStatus;
 }
 
 /**
@@ -65,6 +72,8 @@ export interface WorkflowStore {
   get(tenant: string, id: string): Promise<WorkflowView | undefined>;
   /** Newest first. Undefined when the cursor is not one of ours. */
   list(query: ListQuery): Promise<{ workflows: WorkflowSummary[]; cursor?: string } | undefined>;
+  /** Those that failed or were aborted, as `list` gives them, with their context. */
+  failures(query: FailureQuery): Promise<{ failures: FailureView[]; cursor?: string } | undefined>;
   /** The task with its whole output, whatever its size; `settled` is false while it is not finished. */
   task(tenant: string, id: string, taskId: string): Promise<{ task: TaskView; settled: boolean } | undefined>;
   artifacts(tenant: string, id: string): Promise<ArtifactView[] | undefined>;

@@ -57,16 +57,3 @@ function timeIssues({ startAt, deadline }: WorkflowRequest): Issue[] {
   if (startAt === undefined || deadline === undefined || Date.parse(deadline) > Date.parse(startAt)) return [];
   return [{ path: "/deadline", code: "invalid", message: "is not after startAt" }];
 }
-
-/** The fields of a request that the contract names and this release refuses (422 `not-supported`), all at once. */
-export function unsupportedFields(request: WorkflowRequest): Issue[] {
-  const refused: PropertyKey[][] = [];
-  for (const field of ["callbackUrl"] as const) {
-    if (request[field] !== undefined) refused.push([field]);
-  }
-  return refused.map((path) => ({
-    path: jsonPointer(path),
-    code: "not-supported",
-    message: "is not supported by this release",
-  }));
-}

@@ -107,6 +107,40 @@ describe("a handoff", () => {
     expect(gifts).toMatchObject([{ gift: { given: { failure: { code } } } }]);
   });
 
+  describe("between two types", () => {
+    /** Each hands its work on to the next in turn, with another payload each time; the last word is open. */
+    const chain = (...types: string[]) => {
+      const [first = "", ...others] = types;
+      let log: EventBody[] = [lines.scheduled("a"), lines.started("a")];
+      let taskId = "a";
+      for (const [index, to] of others.entries()) {
+        const asks = { ...requested({ berth: index }, to), taskId } as EventBody;
+        log = [...log, asks];
+        const state = running(parallel([task("a", { agent: first })]), log);
+        const [accepted] = decide(state, look).events;
+        if (accepted?.type !== "handoff.accepted") return state;
+        taskId = accepted.data.task;
+        log = [...log, accepted, lines.scheduled(taskId), lines.started(taskId)];
+      }
+      return running(parallel([task("a", { agent: first })]), log);
+    };
+    const refusal = (state: ReturnType<typeof chain>) => decide(state, look).events[0];
+
+    test("to ask back is let pass, and to send the work there once more is refused, whatever it says by now", () => {
+      expect(refusal(chain("worker", "pilot", "worker"))).toBeUndefined();
+      expect(refusal(chain("worker", "pilot", "worker", "pilot"))).toMatchObject({
+        type: "handoff.failed",
+        data: { error: { class: "data", code: "handoff-back-and-forth" } },
+      });
+    });
+
+    test("a type hands to its own as deep as any", () => {
+      const own = Array.from({ length: 6 }, () => "pilot");
+      expect(refusal(chain(...own))).toBeUndefined();
+      expect(refusal(chain(...own, "pilot"))).toMatchObject({ data: { error: { code: "handoff-too-deep" } } });
+    });
+  });
+
   test("that its source does not wait for any more takes its task along", () => {
     const gone: EventBody = {
       type: "task.failed",

@@ -1,4 +1,4 @@
-import { type TaskRequest, unsupportedFields, validateRequest, WorkflowRequest } from "@flotilla/workflow";
+import { type TaskRequest, validateRequest, WorkflowRequest } from "@flotilla/workflow";
 import { describe, expect, test } from "vitest";
 import { parallel, task } from "./log.ts";
 
@@ -73,28 +73,6 @@ describe("a request that is well-formed and wrong", () => {
   });
 });
 
-test("what this release does not do is refused field by field, all at once", () => {
-  const request = WorkflowRequest.parse({
-    input: "",
-    callbackUrl: "http://example.test/",
-    plan: {
-      phases: parallel([
-        task("a"),
-        task("b", {
-          agent: "probe",
-          input: {
-            steps: [{ tool: "pure" }, { tool: "unsafe" }, { tool: "queryable" }],
-            handoff: { to: "probe", payload: {} },
-          },
-        }),
-      ]),
-    },
-  });
-  expect(unsupportedFields(request).map(text).toSorted()).toEqual(
-    ["/callbackUrl"].map((path) => `${path} not-supported`).toSorted(),
-  );
-});
-
 test("every field that this release does is accepted", () => {
   const more: Partial<TaskRequest> = {
     dependsOn: [],
@@ -117,6 +95,5 @@ test("every field that this release does is accepted", () => {
     tags: { team: "x" },
     plan: { phases },
   });
-  expect(unsupportedFields(request)).toEqual([]);
   expect(validateRequest(request, agents)).toEqual([]);
 });

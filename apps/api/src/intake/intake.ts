@@ -1,6 +1,6 @@
 import { randomUUID } from "node:crypto";
 import { setTimeout as delay } from "node:timers/promises";
-import type { Logger, Metrics, Service } from "@flotilla/runtime";
+import type { CallbackRules, Logger, Metrics, Service } from "@flotilla/runtime";
 import type {
   DeadLetters,
   ReceivedMessage,
@@ -44,6 +44,8 @@ export interface IntakeOptions {
   open(streamId: string, options: StreamReaderOptions): StreamReader;
   store: Pick<WorkflowStore, "submit" | "agents">;
   deadLetters: Pick<DeadLetters, "add">;
+  /** Which callbacks are accepted; none are unless given. */
+  callbacks?: CallbackRules;
   metrics: Metrics;
   logger: Logger;
 }
@@ -65,9 +67,9 @@ export class Intake implements Service {
   #waitedAt = -Infinity;
 
   constructor(options: IntakeOptions) {
-    const { tenant, streamId, store, deadLetters } = options;
+    const { tenant, streamId, store, deadLetters, callbacks } = options;
     this.#options = options;
-    this.#deps = { tenant, streamId, store, deadLetters, agents: new RecentAgents(store) };
+    this.#deps = { tenant, streamId, store, deadLetters, agents: new RecentAgents(store), callbacks };
     this.#reader = options.open(streamId, {
       group,
       instance: randomUUID(),

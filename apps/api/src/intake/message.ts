@@ -1,4 +1,5 @@
 import { hash } from "node:crypto";
+import type { CallbackRules } from "@flotilla/runtime";
 import {
   type DeadLetter,
   type DeadLetters,
@@ -22,6 +23,7 @@ export interface MessageDeps {
   streamId: string;
   store: Pick<WorkflowStore, "submit">;
   agents: RecentAgents;
+  callbacks: CallbackRules | undefined;
   deadLetters: Pick<DeadLetters, "add">;
 }
 
@@ -38,10 +40,10 @@ export function isUnknownAgent(error: unknown): boolean {
  * Throws the `Problem` that the API would answer with; `StoreUnavailableError` says that it may be said again.
  */
 export async function submitMessage(deps: MessageDeps, message: ReceivedMessage): Promise<MessageOutcome> {
-  const { tenant, streamId, store, agents } = deps;
+  const { tenant, streamId, store } = deps;
   const body = Buffer.from(message.value);
   const request = parse(WorkflowRequest, required(body.length === 0 ? undefined : parseJson(body)));
-  await refuseWhatCannotRun(request, agents);
+  await refuseWhatCannotRun(request, deps);
   // No client can give this key: theirs have no line feed.
   const key = `intake\n${streamId}\n${message.partition}\n${message.offset}`;
   const outcome = await store.submit(tenant, request, { key, bodyHash: hash("sha256", body) });

@@ -1,3 +1,4 @@
+import type { CallbackRules } from "@flotilla/runtime";
 import { SubmitView, WorkflowRequest, type WorkflowStore } from "@flotilla/workflow";
 import type { FastifyInstance } from "fastify";
 import { z } from "zod";
@@ -19,10 +20,11 @@ const ForkRequest = z.strictObject({
 export interface HistoryRoutes {
   store: Pick<WorkflowStore, "events" | "retry" | "fork">;
   agents: RecentAgents;
+  callbacks: CallbackRules | undefined;
 }
 
 /** Going on from what a workflow has done: retry and fork. */
-export function historyRoutes(app: FastifyInstance, { store, agents }: HistoryRoutes): void {
+export function historyRoutes(app: FastifyInstance, { store, agents, callbacks }: HistoryRoutes): void {
   app.route({
     method: "POST",
     url: "/workflows/:id/retry",
@@ -81,7 +83,7 @@ export function historyRoutes(app: FastifyInstance, { store, agents }: HistoryRo
         const [first] = events;
         // The plan was accepted once; the new input is as any that is submitted.
         if (first?.type === "workflow.submitted") {
-          await refuseWhatCannotRun({ ...first.data.request, input: fork.input }, agents);
+          await refuseWhatCannotRun({ ...first.data.request, input: fork.input }, { agents, callbacks });
         }
       }
       const outcome = found(await store.fork(tenant, id, fork, idempotency));

@@ -1,8 +1,8 @@
+import type { CallbackRules } from "@flotilla/runtime";
 import {
   SubmitView,
   TaskId,
   TaskView,
-  unsupportedFields,
   validateRequest,
   WorkflowId,
   WorkflowRequest,
@@ -17,6 +17,7 @@ import { callerOf } from "../authentication.ts";
 import { parse } from "../parse.ts";
 import { invalidBody, notFound, Problem } from "../problem.ts";
 import { ListParameters } from "../query.ts";
+import { callbackIssues, unsignedCallback } from "./callbacks.ts";
 import { answerSubmitted, idempotencyDoc, idempotencyOf, submitView } from "../submission.ts";
 
 /** Path parameters of one workflow. */
@@ -40,10 +41,11 @@ export function idOf<S extends z.ZodType>(params: S, given: unknown): z.output<S
 export interface WorkflowRoutes {
   store: WorkflowStore;
   agents: RecentAgents;
+  callbacks: CallbackRules | undefined;
 }
 
 /** Submit, list, get, task and cancel. */
-export function workflowRoutes(app: FastifyInstance, { store, agents }: WorkflowRoutes): void {
+export function workflowRoutes(app: FastifyInstance, { store, agents, callbacks }: WorkflowRoutes): void {
   app.route({
     method: "POST",
     url: "/workflows",
@@ -67,7 +69,7 @@ export function workflowRoutes(app: FastifyInstance, { store, agents }: Workflow
       const { tenant } = callerOf(request);
       const idempotency = idempotencyOf(request);
       const workflow = parse(WorkflowRequest, required(request.body));
-      await refuseWhatCannotRun(workflow, agents);
+      await refuseWhatCannotRun(workflow, { agents, callbacks });
       return answerSubmitted(reply, await store.submit(tenant, workflow, idempotency));
     },
   });
@@ -156,12 +158,16 @@ export function workflowRoutes(app: FastifyInstance, { store, agents }: Workflow
 }
 
 /** Throws for a plan that can never run, and for what this release refuses. */
-export async function refuseWhatCannotRun(workflow: WorkflowRequest, agents: RecentAgents): Promise<void> {
+export async function refuseWhatCannotRun(
+  workflow: WorkflowRequest,
+  { agents, callbacks }: Pick<WorkflowRoutes, "agents" | "callbacks">,
+): Promise<void> {
   let issues = validateRequest(workflow, await agents.recent());
   // An agent type that registered a moment ago must not be unknown for the sake of a cache.
   if (issues.length > 0) issues = validateRequest(workflow, await agents.read());
+  issues.push(...callbackIssues(workflow, callbacks));
   if (issues.length > 0) throw invalidBody(issues);
-  const unsupported = unsupportedFields(workflow);
+  const unsupported = unsignedCallback(workflow, callbacks);
   if (unsupported.length > 0) {
     throw new Problem("not-supported", "the request asks for what this release does not do", { errors: unsupported });
   }

@@ -5,32 +5,13 @@ import { addConnectionOptions, connectFleet, connectionOptions } from "../connec
 import { exitCode } from "../exit.ts";
 import { inputFrom, jsonFrom } from "../request.ts";
 
-/** Adds the commands that go on from what a workflow has done, or tell it something: `retry`, `fork` and `signal`. */
+/** Adds the commands that go on from what a workflow has done, or tell it something: `fork` and `signal`. */
 export function addHistoryCommands(host: CommandHost): void {
-  addRetry(host);
   addFork(host);
   addSignal(host);
 }
 
 const keyOption = (effect: string) => new Option("--idempotency-key <key>", effect);
-
-function addRetry({ parent, act }: CommandHost): void {
-  const command = parent
-    .command("retry")
-    .description("let a workflow that failed or was aborted go on from what it has completed")
-    .argument("<id>", "of the workflow")
-    .addOption(keyOption("retrying again under the same key does nothing"));
-  const options = z.object({ ...connectionOptions, idempotencyKey: z.string().exactOptional() });
-  act(addConnectionOptions(command), options, async ({ options, config, terminal }, id = "") => {
-    const client = await connectFleet(options, config);
-    const { idempotencyKey } = options;
-    const call = { signal: terminal.interrupted, ...(idempotencyKey !== undefined && { idempotencyKey }) };
-    const retried = await client.retry(id, call);
-    if (terminal.json) terminal.emit(retried);
-    else terminal.say(retried.status);
-    return exitCode.done;
-  });
-}
 
 function addSignal({ parent, act }: CommandHost): void {
   const command = parent

@@ -9,6 +9,7 @@ import { restoreKeys } from "./key-copy.ts";
 import { restorePauses } from "./pause-copy.ts";
 import { readHowFar } from "./progress.ts";
 import { type Restored, restore } from "./restore.ts";
+import { restoreSchedules } from "./schedule-copy.ts";
 
 /** Workflows restored at once. */
 const restoredAtOnce = 16;
@@ -43,6 +44,8 @@ export interface RebuildReport {
   unproven: Record<EffectClass, number>;
   /** API keys put back. */
   keys: number;
+  /** Schedules put back. */
+  schedules: number;
   /** Agent types that are paused as they were. */
   paused: readonly string[];
   /** Objects that are torn, tampered with or unknown, and workflows of which nothing can be used. */
@@ -81,6 +84,7 @@ export async function rebuild(options: RebuildOptions): Promise<RebuildReport> {
     const run = new Rebuild(connection, new WorkflowArchive(objects), shards, options);
     const report = { ...(await run.run()), paused };
     report.keys = await restoreKeys(connection, objects);
+    report.schedules = await restoreSchedules(connection, objects);
     const completeUntil = await readHowFar(objects);
     if (completeUntil !== undefined) report.archivedUntil = new Date(completeUntil).toISOString();
     await connection.del(underWayKey);
@@ -111,6 +115,7 @@ class Rebuild {
     released: 0,
     unproven: { idempotent: 0, queryable: 0, unsafe: 0 },
     keys: 0,
+    schedules: 0,
     paused: [],
     unreadable: [],
     archivedUntil: null,

@@ -8,6 +8,7 @@ import { WorkflowArchive } from "./archive.ts";
 import { copyKeys } from "./key-copy.ts";
 import { copyPauses } from "./pause-copy.ts";
 import { sayHowFar } from "./progress.ts";
+import { copySchedules } from "./schedule-copy.ts";
 import { Shipper, shipEveryMs } from "./shipper.ts";
 
 /** How often it looks whose turn has come, in ms. */
@@ -62,6 +63,7 @@ export class Relay {
   #loop: Promise<void> | undefined;
   #lagMs = 0;
   #keys = "";
+  #schedules = "";
   #pauses = "";
   #toldAt = -Infinity;
   #prunedAt = performance.now();
@@ -169,12 +171,13 @@ export class Relay {
     this.#deps.metrics.checkpointLagSeconds.set(this.#lagMs / 1000);
   }
 
-  /** What a rebuild needs beside the workflows: the API keys, what is paused, and until when the archive was complete. */
+  /** What a rebuild needs beside the workflows: keys, schedules, what is paused, and until when the archive was complete. */
   async #tell(): Promise<void> {
     if (performance.now() - this.#toldAt < tellEveryMs) return;
     this.#toldAt = performance.now();
     const { connection, objects } = this.#deps;
     this.#keys = await copyKeys(connection, objects, this.#keys);
+    this.#schedules = await copySchedules(connection, objects, this.#schedules);
     this.#pauses = await copyPauses(connection, objects, this.#pauses);
     await sayHowFar(objects, Date.now() - this.#lagMs - shipEveryMs);
   }

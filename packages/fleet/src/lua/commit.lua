@@ -56,7 +56,7 @@ while position < #ARGV do
 
   local index = indexKey(id)
   local held = redis.call('HMGET', index, 'revision', 'tip', 'status', 'tenant', 'createdAt', 'endedAt', 'token', 'items',
-    'undoing')
+    'undoing', 'callback')
   local tip = tonumber(held[2])
   -- What is to be undone is named once: by a decision that has seen everything that was done.
   local beginsUndoing = status == 'compensating' and not held[9]
@@ -93,6 +93,7 @@ while position < #ARGV do
         redis.call('HSET', index, 'endedAt', NOW, 'token', '')
         redis.call('SREM', ACTIVE, id)
         redis.call('ZADD', DUE, NOW + keptMs, id)
+        if held[10] then tellSoon(id) end
         if held[8] and held[8] ~= '' then closeItems(id, held[4]) end
       else
         for _, seq in ipairs(expired) do closeItems(id, held[4], seq) end

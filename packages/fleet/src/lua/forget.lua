@@ -1,8 +1,8 @@
--- Removes ended workflows whose retention is over, with everything that belongs to them. What is not archived yet, or not
--- exported, stays and is due again later.
+-- Removes ended workflows whose retention is over, with everything that belongs to them. What is not archived yet, not
+-- exported or not told to its callback, stays and is due again later.
 -- ARGV: whether there is an archive (0 | 1), whether events are exported (0 | 1), time until then in ms; then per item: id,
 --   token of the look.
--- Answer per item: 1 if it is gone, 0 if it is not archived, not exported or another look has it.
+-- Answer per item: 1 if it is gone, 0 if it stays or another look has it.
 
 local hasArchive, hasExport, laterMs = nextArg() == '1', nextArg() == '1', nextNumber()
 
@@ -16,7 +16,9 @@ while position < #ARGV do
   local isUnexported = hasExport and exported ~= tip
   -- Also what ended before events were exported, and so never came to be.
   if isOurs and isUnexported then redis.call('ZADD', EXPORT, 'NX', NOW, id) end
-  if isOurs and (isUnexported or hasArchive and redis.call('ZSCORE', RELAY, id)) then
+  -- What its callback is still to be told is read from its log.
+  local isAwaited = isUnexported or hasArchive and redis.call('ZSCORE', RELAY, id) or redis.call('ZSCORE', NOTIFY, id)
+  if isOurs and isAwaited then
     isOurs = false
     redis.call('HSET', index, 'token', '')
     redis.call('ZADD', DUE, NOW + laterMs, id)

@@ -10,6 +10,7 @@ local TICK = SHARD .. ':tick'     -- last: time of a take; calm: since when take
 local ACTIVE = SHARD .. ':active' -- workflows that were admitted, have not ended and do not wait for a person
 local WAKE = SHARD .. ':wake'     -- channel: something became due
 local RELAY = SHARD .. ':relay'   -- workflow -> when the archive is to look at it next; gone once its end is archived
+local NOTIFY = SHARD .. ':notify' -- workflow -> when its callback is to be told of something next; gone once it knows all
 local EXPORT = SHARD .. ':export' -- workflow with lines that are archived and not exported -> since when
 local EXPORTER = SHARD .. ':exporter' -- holder and until: the one supervisor that exports; gone a day after the last did
 
@@ -24,6 +25,7 @@ local EXPORTER = SHARD .. ':exporter' -- holder and until: the one supervisor th
 -- which is the version, a blank, and the value (JSON) that agents share, with sharedBytes of all; by number `wave:<n>`, which is 'quiet completions in it', 'whether
 -- another follows (0 | 1)', 'task:agent:priority' of each of its tasks, comma separated, each followed by a blank, then
 -- the event (JSON).
+-- For its callback, where it has one: callback (its address), told (seq up to which it was told), telling (see `notify`).
 -- Of calls of models: microUsd, inputTokens, outputTokens that were spent; heldMicroUsd and heldTokens, set apart for
 -- calls under way and for those of which nobody knows, each as `hold:<name>`, 'microUsd tokens'.
 -- For the archive: incarnation (1, one more after each rebuild), changes (number of changes beside the log), shipped and
@@ -91,6 +93,10 @@ local function enlist(id, tenant, status, tags)
   if tags == '{}' then return end
   for tag, value in pairs(cjson.decode(tags)) do redis.call('ZADD', tagListKey(tenant, tag, value), NOW, id) end
 end
+
+-- Has the callback of a workflow told, in the step that writes what it is told of. One that is being told, or waits to be
+-- told again, keeps its turn.
+local function tellSoon(id) redis.call('ZADD', NOTIFY, 'NX', NOW, id) end
 
 -- A due that is lowered to now wakes the supervisors, once a script, and not at all when something was overdue
 -- before: then they have been woken already, or they look within a second.
@@ -176,13 +182,21 @@ local function readOutput(id, task)
   return line and '#' .. line[2][4]
 end
 
+-- Schedules, below `{fleet}`.
+local SCHEDULES = SHARD .. ':schedules'                                             -- id -> record (JSON)
+local function schedulesOf(tenant) return SHARD .. ':schedules:' .. tenant end      -- id -> when it was made
+local SLOTS = SHARD .. ':slots'                                                     -- id -> its next slot
+local LAST_SLOTS = SHARD .. ':last-slots'                                           -- id -> last slot, workflow of it
+
 -- Items, which wait for a person. The field `items` of the index names the open ones of a workflow, each as
 -- 'seq:kind ', where seq is that of the line that opened it; the item's name is '<id>.<seq>'.
 local function itemsKey(tenant) return SHARD .. ':items:' .. tenant end -- item -> when it was opened
 local ITEM_COUNTS = SHARD .. ':items'                                   -- kind -> how many are open
 
 local function openItems(id, tenant, items)
-  local open = redis.call('HGET', indexKey(id), 'items') or ''
+  local open, callback = unpack(redis.call('HMGET', indexKey(id), 'items', 'callback'))
+  open = open or ''
+  if callback then tellSoon(id) end
   for _, item in ipairs(items) do
     local seq, kind = item[1], item[2]
     open = open .. seq .. ':' .. kind .. ' '

@@ -39,6 +39,7 @@ while position < #ARGV do
   end
   if not isPresent then
     redis.call('HSET', indexKey(id), 'tip', seq)
+    if redis.call('HEXISTS', indexKey(id), 'callback') == 1 then tellSoon(id) end
     redis.call('ZADD', listKey(tenant), createdAt, id)
     redis.call('ZADD', statusListKey(tenant, status), createdAt, id)
     if tags ~= '{}' then

@@ -7,8 +7,8 @@ local againMs, isExported = nextNumber(), nextArg() == '1' or redis.call('EXISTS
 local answers = {}
 while position < #ARGV do
   local id, seq, changes, isCheckpoint, hasEnd = nextArg(), nextNumber(), nextNumber(), nextArg() == '1', nextArg() == '1'
-  local tip, shipped, shippedChanges, endedAt, exported =
-    unpack(redis.call('HMGET', indexKey(id), 'tip', 'shipped', 'shippedChanges', 'endedAt', 'exported'))
+  local tip, shipped, shippedChanges, endedAt, exported, heldChanges =
+    unpack(redis.call('HMGET', indexKey(id), 'tip', 'shipped', 'shippedChanges', 'endedAt', 'exported', 'changes'))
   if tip then
     -- Of two that shipped at once, the one that had less may come last.
     local fields = { 'shipped', math.max(seq, tonumber(shipped or 0)), 'shippedChanges',
@@ -17,7 +17,7 @@ while position < #ARGV do
       fields[#fields + 1] = 'checkpointAt'
       fields[#fields + 1] = NOW
     end
-    local isOver = hasEnd and endedAt and tonumber(tip) == seq
+    local isOver = hasEnd and endedAt and tonumber(tip) == seq and changes >= tonumber(heldChanges or 0)
     if isOver then
       fields[#fields + 1] = 'archived'
       fields[#fields + 1] = 1
