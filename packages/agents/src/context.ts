@@ -76,7 +76,7 @@ export function createContext(run: Run): RunContext {
   const { tenant, workflowId, taskId, attempt, claim, epoch } = task;
   const end = waits.postpone.bind(waits);
   const guard = new Guard({ circuits: run.circuits, limits: run.limits, agentType: agent.type, end });
-  const effects = new Effects({ steps, journal, guard, keyPrefix: `${workflowId}/${taskId}`, signal });
+  const effects = new Effects({ steps, journal, keyPrefix: `${workflowId}/${taskId}`, signal });
 
   const ctx: AgentContext = {
     tenant,

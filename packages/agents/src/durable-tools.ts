@@ -69,16 +69,14 @@ export function durableTools(
           fail(error);
           throw error;
         }
-        const traced = <T extends object>(work: () => Promise<T>) =>
-          tracedTool(tracer, { name, callId: options.toolCallId, input }, work);
+        const around = <T extends object>(work: () => Promise<T>) =>
+          guard.tool(name, () => tracedTool(tracer, { name, callId: options.toolCallId, input }, work));
         const running = effect
           ? approved(effect, { step, tool: name, input: given }, waits).then((call) =>
-              effects.run(effectStep(effect, call, traced)),
+              effects.run(effectStep(effect, call, around)),
             )
           : steps.run(step, given, (signal) =>
-              guard.tool(name, () =>
-                traced(() => recordCall(() => execute(input, { ...options, abortSignal: signal }))),
-              ),
+              around(() => recordCall(() => execute(input, { ...options, abortSignal: signal }))),
             );
         const record = await running.catch((error: unknown) => {
           fail(error);
@@ -115,9 +113,9 @@ async function approved(
 function effectStep(
   { class: kind, execute, query }: ToolEffect,
   { step, tool, input }: PlacedCall,
-  traced: <T extends object>(work: () => Promise<T>) => Promise<T>,
+  around: <T extends object>(work: () => Promise<T>) => Promise<T>,
 ): EffectStep<ToolRecord> {
-  const run = (call: EffectCall) => traced(() => recordEffect(() => execute(input.input, call), kind));
+  const run = (call: EffectCall) => around(() => recordEffect(() => execute(input.input, call), kind));
   const attested = (word: Json): ToolRecord => ({ output: word });
   if (kind !== "queryable") return { step, tool, input, effect: { class: kind }, run, attested };
   return {

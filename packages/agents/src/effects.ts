@@ -1,6 +1,5 @@
 import { canonicalJson, type Doubt, type Journal, type Json, ShutdownError } from "@flotilla/workflow";
 import { type Effect, type EffectCall, NotAppliedError } from "./effect.ts";
-import type { Guard } from "./guard.ts";
 import type { Steps } from "./steps.ts";
 
 /** Arguments up to so many bytes of JSON are shown to the person who settles a doubt. */
@@ -31,7 +30,6 @@ export interface EffectStep<T> {
 export interface EffectsOptions {
   steps: Steps;
   journal: Journal;
-  guard: Guard;
   /** Begins the keys of effects that give none. */
   keyPrefix: string;
   signal: AbortSignal;
@@ -114,7 +112,7 @@ export class Effects {
   async #happen<T extends Json>(one: EffectStep<T>, inputHash: string, call: EffectCall): Promise<T> {
     let value: T;
     try {
-      value = await this.#options.guard.tool(one.tool, () => one.run(call));
+      value = await one.run(call);
     } catch (error) {
       if (error instanceof NotAppliedError) await this.#options.journal.withdraw(one.step);
       // Cut off, it is for the next run to say what becomes of it: this one has no say any more.

@@ -54,7 +54,7 @@ export class Guard {
     });
   }
 
-  /** A call of a tool of this agent. */
+  /** A call of a tool that this agent declares: of these there are few, where steps and effects may have any name. */
   tool<T>(name: string, call: () => Promise<T>): Promise<T> {
     return this.#call(`tool:${this.#agentType}/${name}`, call);
   }

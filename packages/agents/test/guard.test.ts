@@ -5,6 +5,7 @@ import { tool } from "ai";
 import { describe, expect, test } from "vitest";
 import { z } from "zod";
 import { type Agent, type AgentContext, defineAgent } from "../src/agent.ts";
+import { effectTool } from "../src/effect-tool.ts";
 import { createModel } from "../src/models/model.ts";
 import { Rig } from "./rig.ts";
 
@@ -42,29 +43,44 @@ const failing =
   };
 const postponed = (of: string) => ({ kind: "postponed", by: { reason: "circuit-open", of } });
 
-describe.each(["idempotent", "unsafe"] as const)("an open circuit of an effect that is %s", (kind) => {
+const calling = { kind: "calls" as const, calls: [{ id: "call_1", name: "pay", arguments: {} }] };
+const done = { kind: "text" as const, text: "Paid." };
+
+/** An agent whose model pays by a tool, and what it is run with. */
+async function payer(kind: "idempotent" | "unsafe", pay: () => Promise<string>, circuits: Circuits) {
+  const provider = await startScriptedModel(calling, done);
+  const tools = () => ({
+    pay: effectTool({ description: "d", inputSchema: z.object({}), effect: kind, execute: pay }),
+  });
+  // Whatever the agent makes of it, a run that is to wait has come to its end.
+  const agent = agentOf(
+    (ctx) =>
+      ctx.generate({ system: "s", prompt: "p" }).catch(async (error: unknown) => {
+        await ctx.step("after", null, async () => 0);
+        throw error;
+      }),
+    { tools },
+  );
+  const model = createModel({ baseUrl: provider.baseUrl, model: "scripted" });
+  return { provider, rig: new Rig(agent, model, noTracer, undefined, { circuits }) };
+}
+
+describe.each(["idempotent", "unsafe"] as const)("an open circuit of a tool that is %s", (kind) => {
   test("lets the task wait: it did not happen and is in no doubt, and what was done before it stands", async () => {
     const circuits = new HandCircuits();
-    let steps = 0;
     let paid = 0;
-    const agent = agentOf(async (ctx) => {
-      await ctx.step("before", null, async () => ++steps);
-      // Whatever the agent makes of it, the run has come to its end.
-      return ctx
-        .effect("pay", 5, { class: kind }, async () => ++paid)
-        .catch(() => ctx.step("after", null, async () => 0));
-    });
-    const rig = new Rig(agent, undefined, noTracer, undefined, { circuits });
+    const { rig, provider } = await payer(kind, async () => `${++paid}`, circuits);
     circuits.open.add("tool:payer/pay");
     const outcome = await rig.run();
     expect(outcome).toMatchObject(postponed("tool:payer/pay"));
     const forMs = outcome.kind === "postponed" ? outcome.by.forMs : 0;
     expect(forMs).toBeGreaterThanOrEqual(4000);
     expect(forMs).toBeLessThanOrEqual(4800);
-    expect([rig.journal.keys, paid]).toEqual([["before"], 0]);
+    expect([rig.journal.keys, paid]).toEqual([[expect.stringContaining("/model")], 0]);
     circuits.open.clear();
-    expect(await rig.run({ claim: 2, epoch: 2 })).toEqual({ kind: "completed", output: 1 });
-    expect([steps, paid]).toEqual([1, 1]);
+    expect(await rig.run({ claim: 2, epoch: 2 })).toEqual({ kind: "completed", output: "Paid." });
+    expect([provider.requests.length, paid]).toEqual([2, 1]);
+    await provider.stop();
   });
 });
 
@@ -73,13 +89,28 @@ describe("what speaks against a circuit", () => {
     ["transient", "code", true],
     ["rate-limit", "rate-limited", true],
     ["transient", "store-unavailable", false],
-    ["data", "code", false],
     ["critical", "code", false],
   ] as const)("a failure of class %s and code %s: %s", async (kind, code, isFault) => {
     const circuits = new HandCircuits();
-    const agent = agentOf((ctx) => ctx.effect("pay", 5, { class: "idempotent" }, failing(kind, code)));
-    expect(await new Rig(agent, undefined, noTracer, undefined, { circuits }).run()).toMatchObject({ kind: "failed" });
+    const { rig, provider } = await payer("idempotent", failing(kind, code), circuits);
+    expect(await rig.run()).toMatchObject({ kind: "failed" });
     expect(circuits.faults).toEqual(isFault ? ["tool:payer/pay", "agent:payer"] : []);
+    await provider.stop();
+  });
+
+  test("nothing that is wrong with the input of one call, which the model is told", async () => {
+    const circuits = new HandCircuits();
+    const { rig, provider } = await payer("idempotent", failing("data"), circuits);
+    expect(await rig.run()).toMatchObject({ kind: "completed" });
+    expect(circuits.faults).toEqual([]);
+    await provider.stop();
+  });
+
+  test("no effect that an agent has by itself: it may have any name", async () => {
+    const circuits = new HandCircuits();
+    const agent = agentOf((ctx) => ctx.effect("pay-4711", 5, { class: "idempotent" }, async () => 1));
+    await new Rig(agent, undefined, noTracer, undefined, { circuits }).run();
+    expect(circuits.made).toEqual(["agent:payer"]);
   });
 
   test("of an agent type, only the first attempt of a task: the last that run are the retries of what fails by itself", async () => {
