@@ -449,6 +449,7 @@ function causeOf({ after, nextLook, admit }: Decision): LookCause {
 /** When a stage is to be looked at whatever happens. */
 function timerOf(stage: TaskStage): number | undefined {
   if (stage.kind === "pending") return stage.notBefore;
+  if (stage.kind === "returned") return stage.postponed?.until;
   return stage.kind === "waiting" ? stage.expiresAt : undefined;
 }
 
