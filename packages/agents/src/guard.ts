@@ -13,7 +13,7 @@ const ownCodes: ReadonlySet<string> = new Set([
 ]);
 
 /** Ends a run before a call that is not to be made now. It extends the error of an effect that did not happen: none did. */
-class PostponedError extends NotAppliedError {
+export class PostponedError extends NotAppliedError {
   readonly by: Postponement;
 
   constructor(by: Postponement) {

@@ -10,6 +10,7 @@ import {
   TaskError,
   type TokenCount,
 } from "@flotilla/workflow";
+import { PostponedError } from "./guard.ts";
 import type { Model } from "./models/model.ts";
 
 /** A token of a byte-pair vocabulary holds about four bytes of English and three of most other languages. */
@@ -17,9 +18,8 @@ const bytesPerToken = 3;
 
 const defaultMaxOutputTokens = 4096;
 
-/** How long a call waits for what others have set apart, and how often it asks, in ms. */
-const patienceMs = 60_000;
-const askEveryMs = 500;
+/** A task whose call waits for what others have set apart asks again after this, in ms. */
+const askAgainMs = 2000;
 
 export interface PurseOptions {
   journal: Pick<Journal, "hold" | "release">;
@@ -35,6 +35,7 @@ export interface PurseOptions {
  */
 export class Purse {
   readonly #options: PurseOptions;
+  #underWay = 0;
 
   constructor(options: PurseOptions) {
     this.#options = options;
@@ -42,19 +43,27 @@ export class Purse {
 
   /** The most tokens that an answer may have; undefined where no budget bounds it. */
   get maxOutputTokens(): number | undefined {
-    return this.#options.budget && (this.#options.model.maxOutputTokens ?? defaultMaxOutputTokens);
+    return this.#budget && (this.#options.model.maxOutputTokens ?? defaultMaxOutputTokens);
+  }
+
+  /** What runs in this process is paid to nobody. */
+  get #budget(): Budget | undefined {
+    return this.#options.model.provider === undefined ? undefined : this.#options.budget;
   }
 
   /** Makes a call whose request has that many bytes; its hold is ended here only where the call cost nothing. */
   async call<T>(requestBytes: number, call: () => Promise<T>): Promise<{ result: T; hold?: string }> {
     const hold = await this.#hold(requestBytes);
     if (hold === undefined) return { result: await call() };
+    this.#underWay++;
     try {
       return { result: await call(), hold };
     } catch (error) {
       // The provider said no. Without an answer of its own it may have done the work, and charge for it.
       if (APICallError.isInstance(error) && error.statusCode !== undefined) await this.#options.journal.release(hold);
       throw error;
+    } finally {
+      this.#underWay--;
     }
   }
 
@@ -66,8 +75,8 @@ export class Purse {
   }
 
   async #hold(requestBytes: number): Promise<string | undefined> {
-    const { journal, model, budget, signal } = this.#options;
-    const output = this.maxOutputTokens;
+    const { journal, model, signal } = this.#options;
+    const [budget, output] = [this.#budget, this.maxOutputTokens];
     if (!budget || output === undefined) return undefined;
     if (budget.microUsd !== undefined && !model.price) {
       throw overBudget({
@@ -77,17 +86,21 @@ export class Purse {
     }
     const atMost = { input: Math.ceil(requestBytes / bytesPerToken), output };
     const hold = randomUUID();
-    for (const until = Date.now() + patienceMs; ; await delay(askEveryMs, undefined, { signal })) {
+    for (;;) {
       signal.throwIfAborted();
-      const answer = await journal.hold(hold, spendOf(atMost, model.price));
-      if (answer === "held") return hold;
-      if (answer === "exhausted")
-        throw overBudget({ code: "budget-exhausted", message: "the next call of a model may cost more than is left" });
-      if (Date.now() >= until) {
-        throw overBudget({
-          code: "budget-exhausted",
-          message: "what is left is set apart for calls whose outcome nobody knows",
-        });
+      switch (await journal.hold(hold, spendOf(atMost, model.price))) {
+        case "held":
+          return hold;
+        case "busy":
+          // A run that ended now would lose what its other calls are about to be given, and charged for.
+          if (this.#underWay === 0) throw new PostponedError({ reason: "budget", of: "workflow", forMs: askAgainMs });
+          await delay(askAgainMs, undefined, { signal });
+          break;
+        case "exhausted":
+          throw overBudget({
+            code: "budget-exhausted",
+            message: "the next call of a model may cost more than is left",
+          });
       }
     }
   }

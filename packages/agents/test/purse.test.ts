@@ -53,11 +53,14 @@ describe("in a workflow with a budget", () => {
     expect(provider.requests).toEqual([]);
   });
 
-  test("a call waits for what others have set apart", async () => {
+  test("a call that has to wait for what others have set apart lets its worker go", async () => {
     const rig = rigOf();
     provider.say({ kind: "text", text: "Fine." });
     rig.journal.nextHolds.push("busy");
-    expect(await rig.run(bounded)).toEqual({ kind: "completed", output: "Fine." });
+    const by = { reason: "budget", of: "workflow", forMs: 2000 };
+    expect(await rig.run(bounded)).toEqual({ kind: "postponed", by });
+    expect(provider.requests).toEqual([]);
+    expect(await rig.run({ ...bounded, claim: 2, epoch: 2 })).toEqual({ kind: "completed", output: "Fine." });
   });
 
   test("what the provider refused cost nothing, and what nobody knows the end of stays set apart", async () => {
@@ -86,6 +89,13 @@ describe("in a workflow with a budget", () => {
     expect(await rig.run({ budget: { tokens: 1000 } })).toMatchObject({ kind: "completed" });
     expect(rig.journal.payments).toEqual([{ microUsd: 0, input: 10, output: 5 }]);
   });
+});
+
+test("the model that runs in this process sets nothing apart, however small the budget", async () => {
+  const rig = new Rig(agent, createModel());
+  const outcome = await rig.run({ budget: { microUsd: 1, tokens: 1 } });
+  expect(outcome).not.toMatchObject({ error: { class: "budget" } });
+  expect([rig.journal.holds.size, rig.journal.payments]).toEqual([0, []]);
 });
 
 test("a replayed call is not paid for again, and without a budget what was spent is counted all the same", async () => {

@@ -11,6 +11,7 @@ import {
   type Json,
   maxSharedBytes,
   type Payment,
+  type Postponement,
   type RecordedStep,
   resolveTemplates,
   ShutdownError,
@@ -180,9 +181,7 @@ export class Claims {
       }
       case "postponed": {
         const { by } = outcome;
-        const isOpen = by.reason === "circuit-open";
-        const reason = isOpen ? `waits while the circuit ${by.of} is open` : `waits for the limit of ${by.of}`;
-        const data = { reason, postponed: by };
+        const data = { reason: postponementWords(by), postponed: by };
         return this.#record(claim, "released", "", false, { type: "task.released", ...at, data });
       }
       case "hands-over":
@@ -336,6 +335,17 @@ function isUnclaimed(reply: Reply): reply is [Unclaimed] {
 
 function lostReason(answer: Reply): ClaimLostError["reason"] {
   return answer === "cancelled" || answer === "ended" ? answer : "superseded";
+}
+
+function postponementWords({ reason, of }: Postponement): string {
+  switch (reason) {
+    case "circuit-open":
+      return `waits while the circuit ${of} is open`;
+    case "provider-limit":
+      return `waits for the limit of ${of}`;
+    case "budget":
+      return "waits for what other calls have set apart of the budget";
+  }
 }
 
 /** The outcome of a task whose input could not be made. */

@@ -14,10 +14,13 @@ export type Patience = "failFast" | "patient" | "blocking";
 
 const reconnectWithinMs = 1000;
 
+/** A connection that the driver gave up, as it may in the middle of a failover, is opened again after this, in ms. */
+const reopenAfterMs = 100;
+
 /** How long a peer may be silent before the connection is made anew, in ms; above what a command may take. */
 const silentMs: Record<Patience, number> = { failFast: 1500, patient: 3000, blocking: 3000 };
 
-/** The same for one that is blocked on purpose for 3 s; see `drainDelay` in job-reader.ts. */
+/** The same for one that is blocked on purpose for 2 s; see `drainDelay` in job-reader.ts. */
 const blockedMs = 4500;
 
 /** Full back-off within a second: the default took 18 s after an outage of 20 s. */
@@ -75,7 +78,7 @@ export function connect(settings: RedisSettings, patience: Patience, logger: Log
   connection.on("end", () => {
     if (!unwatch.has(connection)) return;
     logger.warn({ patience }, "a redis connection was given up, and is opened again");
-    setTimeout(() => unwatch.has(connection) && void connection.connect().catch(() => undefined), reconnectWithinMs);
+    setTimeout(() => unwatch.has(connection) && void connection.connect().catch(() => undefined), reopenAfterMs);
   });
   const watches = [watchPeers(connection, silentMs[patience])];
   unwatch.set(connection, () => watches.forEach((end) => end()));

@@ -26,6 +26,7 @@ import { advance, everyLine, type FoldedLog, parseLines } from "./log.ts";
 import { LruMap } from "./lru-map.ts";
 import type { Queues, TracedDispatch } from "./queues.ts";
 import type { Reply, Scripts } from "./scripts.ts";
+import { isOutage } from "./outage.ts";
 import { specsOfEvent } from "./spec.ts";
 import { waveText } from "./wave.ts";
 import { leaseMs } from "./claims.ts";
@@ -41,6 +42,9 @@ const leastProbeMs = lookEveryMs / 2;
 
 /** Looks in one batch, of each shard. */
 const looksPerShard = 64;
+
+/** A look that Redis was away from is made again after this, in ms: put off as one that fails, work waited 5 s and more. */
+const cutOffMs = 250;
 
 /** How long a look is put off after it threw: 5 s, doubling up to a minute. */
 const shortestPutOffMs = 5000;
@@ -375,19 +379,19 @@ export class Reconciler {
       .catch((error: unknown) => this.#deps.logger.warn({ err: error, workflowId: look.id }, "not settled"));
   }
 
-  #putOff({ id, now, isRepeated }: Taken, error: unknown): Settlement {
+  #putOff({ id, now }: Taken, error: unknown): Settlement {
+    this.#cache.delete(id);
+    // It may have committed, its answer lost, and added no job: the next look repeats them.
+    const unknown = { seen: 0, isUnsure: true, quiet: 0, waves: [] };
+    if (isOutage(error)) {
+      this.#deps.logger.warn({ err: error, workflowId: id }, "a look was cut off");
+      return { ...unknown, nextLook: now + cutOffMs };
+    }
     const times = (this.#failures.get(id) ?? 0) + 1;
     this.#failures.set(id, times);
-    this.#cache.delete(id);
     this.#deps.metrics.lookFailures.inc();
     this.#deps.logger.error({ err: error, workflowId: id, times }, "a look failed");
-    return {
-      nextLook: now + Math.min(shortestPutOffMs * 2 ** (times - 1), longestPutOffMs),
-      seen: 0,
-      isUnsure: isRepeated,
-      quiet: 0,
-      waves: [],
-    };
+    return { ...unknown, nextLook: now + Math.min(shortestPutOffMs * 2 ** (times - 1), longestPutOffMs) };
   }
 
   #measure(events: readonly EventBody[], createdAt: number, at: number): void {

@@ -46,6 +46,7 @@ const WaitReason = z.enum([
   "handoff",
   "circuit-open",
   "provider-limit",
+  "budget",
 ]);
 
 /** Why a task is not running. */

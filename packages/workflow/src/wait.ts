@@ -16,8 +16,10 @@ export type SignalWait = z.infer<typeof SignalWait>;
  * may be wrong: it counts from the line that holds it.
  */
 export const Postponement = z.object({
-  reason: z.enum(["circuit-open", "provider-limit"]),
-  of: z.string().meta({ description: "name of the circuit, or of the provider as circuits name it" }),
+  reason: z.enum(["circuit-open", "provider-limit", "budget"]),
+  of: z
+    .string()
+    .meta({ description: "name of the circuit, or of the provider as circuits name it; for a budget, `workflow`" }),
   forMs: z.int().min(0),
 });
 export type Postponement = z.infer<typeof Postponement>;

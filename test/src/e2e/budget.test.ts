@@ -2,7 +2,7 @@ import { fileURLToPath } from "node:url";
 import { describeRealRedis, startScriptedModel, type ScriptedModel } from "@flotilla/testkit";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { Fleet } from "./fleet.ts";
-import { inTurn, planOf, run } from "./plans.ts";
+import { inTurn, planOf, run, together } from "./plans.ts";
 
 const talks = (...prompts: string[]) =>
   planOf(
@@ -50,5 +50,14 @@ describeRealRedis("what a workflow spends on models", () => {
       cost: { usd: 0.00006, tokens: { input: 10, output: 5 } },
     });
     expect(model.requests).toHaveLength(before + 1);
+  });
+
+  test("is never more than the budget, though several calls that do not fit together are asked for at once", async () => {
+    const prompts = ["one", "two", "three"];
+    model.script(...prompts.map(() => ({ kind: "text", text: "Fine." }) as const));
+    const tasks = prompts.map((input) => ({ id: input, agent: "talker", input }));
+    const { view } = await run(fleet, { ...planOf(together("talk", tasks)), budget: { tokens: 1200 } });
+    expect(view).toMatchObject({ status: "completed", cost: { tokens: { input: 30, output: 15 } } });
+    expect(view.tasks.map(({ attempt }) => attempt)).toEqual([1, 1, 1]);
   });
 });

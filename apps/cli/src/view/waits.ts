@@ -7,6 +7,7 @@ const notable: ReadonlySet<string> = new Set<NonNullable<TaskView["waitingFor"]>
   "lease",
   "circuit-open",
   "provider-limit",
+  "budget",
 ]);
 
 /** A wait that is over within this time is not worth a line, in ms. */
@@ -43,6 +44,8 @@ export function waitWords(task: TaskView, workflow: WorkflowView, agents: readon
       return "waits for what it has handed over";
     case "provider-limit":
       return `waits for the next minute of ${of}, whose limit is reached: it goes on at ${until}`;
+    case "budget":
+      return `waits for what other calls have set apart of the budget: it goes on at ${until}`;
     case "circuit-open":
       return `waits while ${of} keeps failing: it is tried again at ${until}`;
   }

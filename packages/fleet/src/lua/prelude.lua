@@ -27,7 +27,7 @@ local EXPORTER = SHARD .. ':exporter' -- holder and until: the one supervisor th
 -- the event (JSON).
 -- For its callback, where it has one: callback (its address), told (seq up to which it was told), telling (see `notify`).
 -- Of calls of models: microUsd, inputTokens, outputTokens that were spent; heldMicroUsd and heldTokens, set apart for
--- calls under way and for those of which nobody knows, each as `hold:<name>`, 'microUsd tokens'.
+-- calls under way and for those of which nobody knows, each as `hold:<name>`, 'microUsd tokens task epoch'.
 -- For the archive: incarnation (1, one more after each rebuild), changes (number of changes beside the log), shipped and
 -- shippedChanges (what of both is archived), checkpointAt (time of the last checkpoint), archived (1 once its end is).
 -- For the export: exported (seq of the last line that is in the stream).
@@ -139,7 +139,7 @@ local function answerField(seq) return 'answer:' .. seq end
 local function endHold(id, hold)
   local held = redis.call('HGET', indexKey(id), holdField(hold))
   if not held then return end
-  local microUsd, tokens = string.match(held, '^(%d+) (%d+)$')
+  local microUsd, tokens = string.match(held, '^(%d+) (%d+) ')
   redis.call('HINCRBY', indexKey(id), 'heldMicroUsd', -microUsd)
   redis.call('HINCRBY', indexKey(id), 'heldTokens', -tokens)
   redis.call('HDEL', indexKey(id), holdField(hold))

@@ -23,6 +23,19 @@ export function spendingRules(newShard: () => Shard): void {
       expect(await shard.hold(id, "a", writer, "three", [40, 400], [100, 1000])).toBe("held");
     });
 
+    test("is exhausted too when whoever set the rest apart has lost the claim, and will not say what it cost", async () => {
+      const shard = newShard();
+      const { id, revision } = await shard.dispatched({ a: specText(), b: specText() });
+      await shard.claim(id, "a");
+      await shard.claim(id, "b", { holder: "other" });
+      const other = { epoch: 1, holder: "other" };
+      expect(await shard.hold(id, "a", writer, "one", [60, 0], [100, ""])).toBe("held");
+      expect(await shard.hold(id, "b", other, "two", [60, 0], [100, ""])).toBe("busy");
+      await shard.commit(id, { revision, claims: [["revoke", "a", 1, 0, 0]] });
+      expect(await shard.hold(id, "b", other, "two", [60, 0], [100, ""])).toBe("exhausted");
+      expect(await shard.hold(id, "b", other, "two", [40, 0], [100, ""])).toBe("held");
+    });
+
     test("is exhausted once too little is left whatever is under way", async () => {
       const { shard, id } = await claimed();
       await shard.hold(id, "a", writer, "one", [60, 60], [100, ""]);
