@@ -6,6 +6,7 @@ import { Queues } from "../src/index.ts";
 import { type Claim, Claims } from "../src/claims.ts";
 import { admissionQueue, agentQueue, tagOf } from "../src/keys.ts";
 import { Reconciler } from "../src/reconcile.ts";
+import { Scripts } from "../src/scripts.ts";
 import { type FleetOptions, logger, phase, planOf, statuses, story, task, tenant, TestFleet } from "./fleet.ts";
 
 const single = planOf(phase("p", [task("a")]));
@@ -254,16 +255,10 @@ describeRealRedis("recovery", () => {
     expect((await fleet.end(id)).view.status).toBe("completed");
   });
 
-  /** A supervisor that dies after it has committed, before any job is added. */
-  async function dieBeforeDispatch(fleet: TestFleet, id: string): Promise<Reconciler> {
-    class LosingQueues extends Queues {
-      override dispatch(): Promise<void> {
-        return Promise.reject(new Error("dead"));
-      }
-    }
-    const reconciler = new Reconciler({
-      scripts: fleet.scripts,
-      queues: new LosingQueues(fleet.connection),
+  function reconcilerOf(scripts: Scripts, queues: Queues): Reconciler {
+    return new Reconciler({
+      scripts,
+      queues,
       agents: () => new Map([["worker", { mayPlan: false }]]),
       readAgents: async () => new Map(),
       onDue: () => undefined,
@@ -277,11 +272,43 @@ describeRealRedis("recovery", () => {
       logger,
       tracer: noTracer,
     });
+  }
+
+  /** A supervisor that dies after it has committed, before any job is added. */
+  async function dieBeforeDispatch(fleet: TestFleet, id: string): Promise<void> {
+    class LosingQueues extends Queues {
+      override dispatch(): Promise<void> {
+        return Promise.reject(new Error("dead"));
+      }
+    }
+    const reconciler = reconcilerOf(fleet.scripts, new LosingQueues(fleet.connection));
     await expect(reconciler.start([{ id }])).rejects.toThrow("dead");
     expect(await fleet.types(id)).toContain("task.scheduled");
     expect(await jobsOf(fleet, "worker")).toBe(0);
-    return reconciler;
   }
+
+  test("a look whose commit stands, and whose answer an outage lost, is made again at once and adds its jobs", async () => {
+    class LosingScripts extends Scripts {
+      override async item(...call: Parameters<Scripts["item"]>): ReturnType<Scripts["item"]> {
+        const answer = await super.item(...call);
+        if (call[0] === "commit") throw new Error("Connection is closed.");
+        return answer;
+      }
+    }
+    const fleet = await start({ supervisors: 0, workers: 0 });
+    const id = await fleet.submit(single);
+    await reconcilerOf(new LosingScripts(fleet.connection), new Queues(fleet.connection)).start([{ id }]);
+    expect(await fleet.types(id)).toContain("task.scheduled");
+    expect(await jobsOf(fleet, "worker")).toBe(0);
+
+    await until(async () => (await tokenOf(fleet, id)) === "", { what: "the look is settled" });
+    const { events = [] } = (await fleet.store.events(tenant, id, 0, 100)) ?? {};
+    const due = Number(await fleet.connection.zscore(`${tagOf(id)}:due`, id));
+    expect(due - (events.at(-1)?.at ?? 0)).toBeLessThan(1000);
+    await fleet.addSupervisor();
+    // By a look that took the jobs for added it would be looked for 25 s later.
+    await until(async () => (await jobsOf(fleet, "worker")) === 1, { timeoutMs: 10_000, what: "its job" });
+  });
 
   test("a supervisor that dies between commit and dispatch leaves its look to another, which dispatches again", async () => {
     const fleet = await start({ supervisors: 0 });
