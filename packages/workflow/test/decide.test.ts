@@ -3,31 +3,27 @@ import {
   type EventBody,
   fold,
   jobPriority,
-  type Look,
   lookEveryMs,
   isolationDeaths,
   lookAhead,
   type WorkflowState,
 } from "@flotilla/workflow";
 import { describe, expect, test } from "vitest";
-import { begin, done, lines, numbered, parallel, planned, running, task, workflowId } from "./log.ts";
-
-const agents = new Map([
-  ["worker", { mayPlan: false }],
-  ["planner", { mayPlan: true }],
-]);
-const now = begin + 100_000;
-const look: Look = {
+import {
+  begin,
+  done,
+  lines,
+  look,
   now,
-  expired: [],
-  missing: [],
-  isRepeated: false,
-  agents,
-  defaults: { attempts: 3, concurrency: 100 },
-};
+  numbered,
+  parallel,
+  planned,
+  running,
+  task,
+  typesOf,
+  workflowId,
+} from "./log.ts";
 
-const typesOf = (state: WorkflowState, change: Partial<Look> = {}) =>
-  decide(state, { ...look, ...change }).events.map(({ type }) => type);
 const dispatched = (state: WorkflowState) => decide(state, look).dispatches.map(({ taskId }) => taskId);
 
 describe("planning", () => {

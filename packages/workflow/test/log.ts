@@ -1,6 +1,8 @@
 import {
+  decide,
   type EventBody,
   fold,
+  type Look,
   type PhaseRequest,
   type TaskRequest,
   type WorkflowEvent,
@@ -83,4 +85,24 @@ export const lines = {
 /** The lines of a task from its dispatch to its output. */
 export function done(taskId: string, output?: string | number | null): EventBody[] {
   return [lines.scheduled(taskId), lines.started(taskId), lines.completed(taskId, output)];
+}
+
+/** A look long after a log made here, by a fleet that has a worker and a planner. */
+export const now = begin + 100_000;
+const agents = new Map([
+  ["worker", { mayPlan: false }],
+  ["planner", { mayPlan: true }],
+]);
+export const look: Look = {
+  now,
+  expired: [],
+  missing: [],
+  isRepeated: false,
+  agents,
+  defaults: { attempts: 3, concurrency: 100 },
+};
+
+/** What a look decides, by type. */
+export function typesOf(state: WorkflowState, change: Partial<Look> = {}): string[] {
+  return decide(state, { ...look, ...change }).events.map(({ type }) => type);
 }

@@ -1,23 +1,6 @@
-import { decide, type EventBody, fold, type Look, type TaskRequest, type WorkflowState } from "@flotilla/workflow";
+import { decide, type EventBody, fold, type TaskRequest } from "@flotilla/workflow";
 import { describe, expect, test } from "vitest";
-import { begin, done, lines, numbered, parallel, running, task, workflowId } from "./log.ts";
-
-const agents = new Map([
-  ["worker", { mayPlan: false }],
-  ["planner", { mayPlan: true }],
-]);
-const now = begin + 100_000;
-const look: Look = {
-  now,
-  expired: [],
-  missing: [],
-  isRepeated: false,
-  agents,
-  defaults: { attempts: 3, concurrency: 100 },
-};
-
-const typesOf = (state: WorkflowState, change: Partial<Look> = {}) =>
-  decide(state, { ...look, ...change }).events.map(({ type }) => type);
+import { done, lines, look, now, numbered, parallel, running, task, typesOf, workflowId } from "./log.ts";
 
 describe("phases that a task proposes", () => {
   const proposing = (agent: string, append: unknown[]) =>
